@@ -1,0 +1,390 @@
+//! From nothing to permission to send: search, announce, look, stamp.
+//!
+//! Nothing was sent yet in this stage, so every doubt is answered by waiting or by starting over. The order of the
+//! steps is the protocol (docs/purchase-protocol.md): the announcement comes *before* the looks, or two resources that
+//! look at the same time see nobody and both send.
+
+use std::time::Duration;
+
+use crate::api::v1alpha1::{AdoptionPolicy, ClaimOutcome};
+use crate::domain::{AccountSid, AvailableNumber, E164, IncomingNumber, Moment, Now, Purchase};
+
+use super::fuse::Admission;
+use super::observed::StampView;
+use super::{Claim, Desired, Kind, Note, Observed, Plan, Post, Situation, Step, Wish, keep, setback};
+
+pub(super) fn plan(desired: &Desired, observed: &Observed, now: Now) -> Plan {
+    if let Some(claim) = observed.claim.as_ref().filter(|c| !desired.tags.contains(&c.tag)) {
+        return Plan::blocked(now, setback::PROBE, foreign_claim(claim));
+    }
+    let wish = match &desired.wish {
+        Ok(wish) => wish,
+        Err(problem) => {
+            let situation = Situation::new(Kind::InvalidSpec, problem.to_string());
+            return withdraw(observed, &situation).unwrap_or_else(|| Plan::blocked(now, setback::PROBE, situation));
+        }
+    };
+    if desired.suspend {
+        let situation =
+            Situation::new(Kind::Suspended, "spec.suspend is true: nothing is searched or bought until it is false");
+        return withdraw(observed, &situation)
+            .unwrap_or_else(|| Plan::rest(now.boot.after(desired.interval), situation));
+    }
+    if !desired.finalizer {
+        return Plan::act(Step::AddFinalizer, Situation::new(Kind::Searching, "taking charge of the resource"));
+    }
+    let account = match setback::credentials(desired, observed, None, now) {
+        Ok(account) => account,
+        Err(plan) => return plan,
+    };
+    if let Some((until, situation)) =
+        setback::refusal(desired, observed, now).or_else(|| settled_refusal(desired, observed, wish, now))
+    {
+        return withdraw(observed, &situation).unwrap_or(Plan::Blocked { probe: until, situation });
+    }
+    if let Some(plan) = setback::after_trouble(desired, observed, now) {
+        return plan;
+    }
+    match announced(desired, observed, wish, &account) {
+        Some((claim, at)) => look(desired, observed, wish, claim, at, now),
+        None if wish.exact.is_some() => exact(desired, observed, wish, &account, now),
+        None => choose(desired, observed, wish, &account, None, now),
+    }
+}
+
+/// An announcement of nobody's any more must not keep others from the number.
+fn withdraw(observed: &Observed, situation: &Situation) -> Option<Plan> {
+    let claim = observed.claim.as_ref().filter(|c| c.announced())?;
+    let tried = Claim { outcome: ClaimOutcome::Abandoned, ..claim.clone() };
+    let claim = (!claim.tried.is_empty()).then_some(tried);
+    Some(Plan::act(Step::Save { claim, held: None, note: None }, situation.clone()))
+}
+
+pub(super) fn foreign_claim(claim: &Claim) -> Situation {
+    Situation::new(
+        Kind::NumberClaimedElsewhere,
+        format!(
+            "status.claim of {} carries the tag of another --installation-id: start the operator with --previous-installation-id set to the \
+             old id; until then nothing is bought or marked",
+            claim.number
+        ),
+    )
+}
+
+/// An exact number that was refused stays refused until a person acts; unlike [`setback::refusal`] this survives a restart.
+fn settled_refusal(desired: &Desired, observed: &Observed, wish: &Wish, now: Now) -> Option<(Moment, Situation)> {
+    let exact = wish.exact.as_ref()?;
+    let claim = observed
+        .claim
+        .as_ref()
+        .filter(|c| c.outcome == ClaimOutcome::Refused && c.number == *exact && c.tried.contains(exact))?;
+    let acted = observed.reported.generation != Some(desired.generation)
+        || (desired.requested_at.is_some() && desired.requested_at != observed.reported.requested_at);
+    (!acted).then(|| (now.boot.after(setback::PROBE), unavailable(&claim.number)))
+}
+
+pub(super) fn unavailable(number: &E164) -> Situation {
+    Situation::new(
+        Kind::NumberUnavailable,
+        format!(
+            "{number} (spec.phoneNumber) is not for sale: Twilio refused it; name another number, or use search. To try again, change the \
+             annotation telephony.chiroflow.io/requested-at"
+        ),
+    )
+}
+
+/// The announcement that stands for the spec as it is now, and when this process made or first saw it.
+fn announced<'a>(
+    desired: &Desired,
+    observed: &'a Observed,
+    wish: &Wish,
+    account: &AccountSid,
+) -> Option<(&'a Claim, Moment)> {
+    let claim =
+        observed.claim.as_ref().filter(|c| c.announced() && c.account == *account && c.tag == *desired.tag())?;
+    let (.., at) = observed.memory.sight.as_ref()?;
+    let fits = wish.exact.as_ref().is_none_or(|exact| *exact == claim.number);
+    (claim.generation == Some(desired.generation) && fits).then_some((claim, *at))
+}
+
+/// Before an exact number is announced: is there any sense in it? Saves writing a claim only to take it back, again and
+/// again. Nothing is decided for good here; everything is looked at once more after the announcement.
+fn exact(desired: &Desired, observed: &Observed, wish: &Wish, account: &AccountSid, now: Now) -> Plan {
+    let Some(number) = &wish.exact else {
+        return choose(desired, observed, wish, account, None, now);
+    };
+    let searching = || Situation::new(Kind::Searching, format!("looking whether the account holds {number}"));
+    let Some(list) = observed.list_after(observed.pass_started) else {
+        return Plan::act(Step::List { after: observed.pass_started, periodic: false }, searching());
+    };
+    if let Some(plan) = setback::incomplete(desired, observed, now).or_else(|| found(desired, observed, list, now)) {
+        return plan;
+    }
+    match permission(desired, observed, wish, number, list.number(number)) {
+        Permission::Ask => return Plan::act(Step::LookAtOwners, searching()),
+        Permission::No(situation) => return Plan::blocked(now, setback::PROBE, situation),
+        Permission::Buy | Permission::Adopt(_) => {}
+    }
+    match &observed.rivals {
+        Some((looked_at, rivals)) if looked_at == number => {
+            if let Some(rival) = rivals.iter().find(|r| r.sent) {
+                return Plan::blocked(now, setback::PROBE, claimed_by(number, &rival.key.to_string()));
+            }
+            if let Some(rival) = rivals.iter().find(|r| r.key < desired.key) {
+                let situation = Situation::new(
+                    Kind::Searching,
+                    format!("{} is about to claim {number}: waiting for it", rival.key),
+                );
+                return Plan::rest(now.boot.after(Duration::from_secs(2)), situation);
+            }
+        }
+        _ => return Plan::act(Step::LookAtRivals { number: number.clone() }, searching()),
+    }
+    announce(desired, observed, number.clone(), account, tried(observed, Some(number)))
+}
+
+/// Searches, and announces the first candidate that nobody is known to claim.
+fn choose(
+    desired: &Desired,
+    observed: &Observed,
+    wish: &Wish,
+    account: &AccountSid,
+    not: Option<&E164>,
+    now: Now,
+) -> Plan {
+    if !wish.may_buy {
+        let situation =
+            Situation::new(Kind::InvalidSpec, "spec.purchasePolicy: Never only adopts: name spec.phoneNumber");
+        return Plan::blocked(now, setback::PROBE, situation);
+    }
+    let tried = tried(observed, None);
+    let free = |n: &&AvailableNumber| {
+        not != Some(&n.phone_number) && !tried.contains(&n.phone_number) && !observed.claimed.contains(&n.phone_number)
+    };
+    for (index, search) in wish.searches.iter().enumerate() {
+        match observed.offers.get(index) {
+            Some(Some(offers)) => {
+                let candidates: Vec<_> = offers.iter().filter(free).collect();
+                let spread = usize::try_from(desired.tag().spread() % candidates.len().max(1) as u64).unwrap_or(0);
+                if let Some(chosen) = candidates.get(spread) {
+                    return announce(desired, observed, chosen.phone_number.clone(), account, tried);
+                }
+            }
+            _ => {
+                let place = search
+                    .area_code
+                    .as_deref()
+                    .map_or_else(|| search.country.to_string(), |code| format!("{} {code}", search.country));
+                let situation = Situation::new(Kind::Searching, format!("searching a number in {place}"));
+                return Plan::act(Step::Search { index, search: search.clone() }, situation);
+            }
+        }
+    }
+    // Nothing on offer, but the number of an earlier life of this resource may be there.
+    let none = Situation::new(
+        Kind::NoNumbersAvailable,
+        "Twilio offers no number that spec.search describes and nobody else claims: widen areaCodes, contains or locality; looking again by itself",
+    );
+    let Some(list) = observed.list_after(observed.pass_started) else {
+        return Plan::act(Step::List { after: observed.pass_started, periodic: false }, none);
+    };
+    if let Some(plan) = found(desired, observed, list, now) {
+        return plan;
+    }
+    let wait = setback::backoff(
+        observed.memory.failures,
+        Duration::from_secs(15),
+        Duration::from_secs(900),
+        desired.tag().spread(),
+    );
+    Plan::rest(now.boot.after(wait), none)
+}
+
+fn tried(observed: &Observed, but: Option<&E164>) -> Vec<E164> {
+    let tried = observed.claim.as_ref().map(|c| c.tried.clone()).unwrap_or_default();
+    tried.into_iter().filter(|n| but != Some(n)).collect()
+}
+
+fn announce(desired: &Desired, observed: &Observed, number: E164, account: &AccountSid, tried: Vec<E164>) -> Plan {
+    let situation = Situation::new(Kind::Purchasing, format!("{number} is claimed, nothing is bought yet"));
+    if observed.stopping {
+        return Plan::rest(Moment::default(), situation);
+    }
+    let claim = Claim::announce(number, desired.tag().clone(), account.clone(), desired.generation, tried);
+    Plan::act(Step::Save { claim: Some(claim), held: None, note: None }, situation)
+}
+
+/// A number with our tag, whatever the claim names: it is recorded, and nothing is bought.
+pub(super) fn found(desired: &Desired, observed: &Observed, list: &super::AccountList, now: Now) -> Option<Plan> {
+    let mine: Vec<_> = list.tagged(&desired.tags).collect();
+    match mine.as_slice() {
+        [] => None,
+        [number] => Some(keep::record(desired, observed, number, None, now)),
+        several => {
+            let names = several.iter().map(|n| n.phone_number.to_string()).collect::<Vec<_>>().join(", ");
+            let message = format!(
+                "account {} holds {} numbers with this resource's tag: {names}; remove the tag from the label of all but one in Twilio's console",
+                list.account,
+                several.len()
+            );
+            Some(Plan::blocked(now, setback::PROBE, Situation::new(Kind::HeldNumberDiffers, message)))
+        }
+    }
+}
+
+/// What may be done about an exact number, given what the account holds.
+enum Permission {
+    /// It is not held: buy it.
+    Buy,
+    /// It is held and may be taken over.
+    Adopt(crate::domain::PhoneNumberSid),
+    /// It has to be known first whether the resource of its tag is gone.
+    Ask,
+    /// Neither.
+    No(Situation),
+}
+
+fn permission(
+    desired: &Desired,
+    observed: &Observed,
+    wish: &Wish,
+    number: &E164,
+    held: Option<&IncomingNumber>,
+) -> Permission {
+    let Some(held) = held else {
+        if wish.may_buy {
+            return Permission::Buy;
+        }
+        let message = format!(
+            "spec.purchasePolicy is Never and the account does not hold {number}: buy it by hand, or set Automatic"
+        );
+        return Permission::No(Situation::new(Kind::NumberUnavailable, message));
+    };
+    let adopt = || Permission::Adopt(held.sid.clone());
+    let refuse = |message: String| Permission::No(Situation::new(Kind::NumberClaimedElsewhere, message));
+    match (wish.adoption, held.mark()) {
+        (AdoptionPolicy::Never, None) => {
+            refuse(format!("the account holds {number} already: to take it over set spec.adoptionPolicy: IfOwned"))
+        }
+        (AdoptionPolicy::Never, Some(mark)) => refuse(format!(
+            "the account holds {number} already, with the tag {mark} of another resource: to take it over set spec.adoptionPolicy"
+        )),
+        (AdoptionPolicy::IfOwned | AdoptionPolicy::TakeOver, None) => adopt(),
+        (AdoptionPolicy::IfOwned | AdoptionPolicy::TakeOver, Some(mark))
+            if desired.installations.contains(&mark.installation) =>
+        {
+            match &observed.owners {
+                None => Permission::Ask,
+                Some(owners) if owners.contains(&mark.tag) => refuse(format!(
+                    "{number} carries the tag of another resource of this installation, which still exists: delete that one first"
+                )),
+                Some(_) => adopt(),
+            }
+        }
+        (AdoptionPolicy::TakeOver, Some(_)) => adopt(),
+        (AdoptionPolicy::IfOwned, Some(mark)) => refuse(format!(
+            "{number} carries the tag {mark} of another installation: to take it over set spec.adoptionPolicy: TakeOver"
+        )),
+    }
+}
+
+fn claimed_by(number: &E164, who: &str) -> Situation {
+    Situation::new(
+        Kind::NumberClaimedElsewhere,
+        format!("{number} (spec.phoneNumber) is claimed by {who}: one number serves one resource"),
+    )
+}
+
+/// The claim is announced: now, and only now, the looks that decide.
+fn look(desired: &Desired, observed: &Observed, wish: &Wish, claim: &Claim, announced_at: Moment, now: Now) -> Plan {
+    let number = &claim.number;
+    let purchasing = || Situation::new(Kind::Purchasing, format!("{number} is claimed, nothing is bought yet"));
+    let after = announced_at.max(observed.memory.ledger_until.unwrap_or_default());
+    let Some(list) = observed.list_after(after) else {
+        return Plan::act(Step::List { after, periodic: false }, purchasing());
+    };
+    if let Some(plan) = setback::incomplete(desired, observed, now).or_else(|| found(desired, observed, list, now)) {
+        return plan;
+    }
+    let exact = wish.exact.is_some();
+    let held = list.number(number);
+    if !exact && held.is_some() {
+        return choose(desired, observed, wish, &claim.account, Some(number), now);
+    }
+    let post = match permission(desired, observed, wish, number, held) {
+        Permission::Ask => return Plan::act(Step::LookAtOwners, purchasing()),
+        Permission::No(situation) => {
+            return withdraw(observed, &situation).unwrap_or_else(|| Plan::blocked(now, setback::PROBE, situation));
+        }
+        Permission::Buy => Post::Buy(purchase(desired, wish, number)),
+        Permission::Adopt(sid) => {
+            let setup = wish.setup(&desired.mark(true), number);
+            Post::Adopt { sid, fields: held.map(|h| setup.differences(h)).unwrap_or_default() }
+        }
+    };
+    match &observed.rivals {
+        Some((looked_at, rivals)) if looked_at == number => {
+            if let Some(first) = rivals.iter().find(|r| r.sent || r.key < desired.key) {
+                return if exact {
+                    let situation = claimed_by(number, &first.key.to_string());
+                    withdraw(observed, &situation).unwrap_or_else(|| Plan::blocked(now, setback::PROBE, situation))
+                } else {
+                    choose(desired, observed, wish, &claim.account, Some(number), now)
+                };
+            }
+            if let Some(rival) = rivals.first() {
+                let situation = Situation::new(
+                    Kind::Purchasing,
+                    format!("{} claims {number} too and will withdraw: waiting for it", rival.key),
+                );
+                return Plan::rest(now.boot.after(Duration::from_secs(1)), situation);
+            }
+        }
+        _ => return Plan::act(Step::LookAtRivals { number: number.clone() }, purchasing()),
+    }
+    stamp(observed, claim, post, now)
+}
+
+/// Asks for permission to send, or says why it was withheld.
+pub(super) fn stamp(observed: &Observed, claim: &Claim, post: Post, now: Now) -> Plan {
+    let number = &claim.number;
+    match &observed.stamp {
+        Some(StampView::Withheld(Admission::FuseBlown(until))) => {
+            let wait = until.until(now.boot);
+            let next = now.wall.saturating_add(wait).unwrap_or(now.wall);
+            let message = format!(
+                "this installation has bought as many numbers as --max-purchases-per-hour allows; the next may be bought at {}",
+                next.strftime("%Y-%m-%dT%H:%M:%SZ")
+            );
+            Plan::rest(*until, Situation::new(Kind::PurchaseLimitReached, message))
+        }
+        Some(StampView::Withheld(Admission::Unsettled(until))) => {
+            let message = "an earlier life of this resource sent a purchase that may still take effect: waiting, then looking again";
+            Plan::rest(*until, Situation::new(Kind::ResolvingPurchase, message))
+        }
+        _ if observed.stopping => Plan::rest(
+            now.boot,
+            Situation::new(Kind::Purchasing, format!("{number} is claimed, nothing is sent while the operator stops")),
+        ),
+        _ => {
+            let verb = if matches!(post, Post::Buy(_)) { "buying" } else { "taking over" };
+            Plan::act(
+                Step::Stamp { claim: claim.stamped(now.wall), post },
+                Situation::new(Kind::Purchasing, format!("{verb} {number}")),
+            )
+        }
+    }
+}
+
+pub(super) fn purchase(desired: &Desired, wish: &Wish, number: &E164) -> Purchase {
+    Purchase {
+        phone_number: number.clone(),
+        setup: wish.setup(&desired.mark(false), number),
+        regulatory: wish.regulatory.clone(),
+    }
+}
+
+/// The event of a number found again by its tag.
+pub(super) fn found_note(number: &E164) -> Note {
+    Note::normal("NumberFound", "Record", format!("{number} carries this resource's tag: recorded, nothing bought"))
+}

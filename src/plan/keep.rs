@@ -1,0 +1,351 @@
+//! A number is held: keep it as wanted, and say truthfully whether it is.
+//!
+//! A change of the spec is brought to Twilio; somebody else's change is drift and is repaired. Another resource's tag is
+//! neither: it means that somebody else believes the number is theirs, and then nothing is written at all. A number that is
+//! gone is never replaced without a person's word.
+
+use std::time::Duration;
+
+use crate::api::v1alpha1::{ClaimOutcome, Origin};
+use crate::domain::webhook::printable;
+use crate::domain::{Field, IncomingNumber, Meaning, Moment, Now};
+
+use super::observed::{Checked, CredentialsView, Wiring};
+use super::{Claim, Desired, Held, Kind, Note, Observed, Plan, Situation, Step, Wish, acquire, resolve, setback};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// So many repairs of one field within a day mean that somebody else keeps writing it.
+const REPAIRS: usize = 3;
+/// So many looks in a row without a trace mean that the number is gone.
+pub const LOST_SIGHTINGS: u32 = 3;
+
+/// Records a number as this resource's: bought, adopted or found by its tag.
+///
+/// `claim` is the one that led here; a number that was found without one gets a claim that says so.
+pub(super) fn record(
+    desired: &Desired,
+    observed: &Observed,
+    number: &IncomingNumber,
+    claim: Option<&Claim>,
+    now: Now,
+) -> Plan {
+    let mark = number.mark();
+    let same =
+        claim.or(observed.claim.as_ref()).filter(|c| c.number == number.phone_number && c.account == number.account);
+    let upserted = same.is_some_and(|c| c.unsettled() && resolve::upserted(number, c)) && observed.number.is_some();
+    let adopted = mark.as_ref().is_some_and(|m| m.adopted) || upserted;
+    let claim = Claim {
+        outcome: ClaimOutcome::Held,
+        unanswered: 0,
+        ..same.cloned().unwrap_or_else(|| {
+            let tried = observed.claim.as_ref().map(|c| c.tried.clone()).unwrap_or_default();
+            Claim::announce(
+                number.phone_number.clone(),
+                desired.tag().clone(),
+                number.account.clone(),
+                desired.generation,
+                tried,
+            )
+        })
+    };
+    let held = Held {
+        number: number.phone_number.clone(),
+        sid: number.sid.clone(),
+        account: number.account.clone(),
+        origin: if adopted { Origin::Adopted } else { Origin::Purchased },
+        acquired_at: number.date_created.filter(|_| claim.attempts == 0).or(Some(now.wall)),
+    };
+    let note = match (claim.attempts, upserted, adopted) {
+        (_, true, _) => Note::warning(
+            "PurchaseWasUpdate",
+            "Buy",
+            format!(
+                "the purchase of {} acted as an update: the account held it already. It is treated as adopted and never released",
+                held.number
+            ),
+        ),
+        (0, ..) => acquire::found_note(&held.number),
+        (_, _, true) => Note::normal("NumberAdopted", "Adopt", format!("{} was taken over", held.number)),
+        _ => Note::normal("NumberPurchased", "Buy", format!("{} was bought ({})", held.number, held.sid)),
+    };
+    let situation = match &desired.wish {
+        Ok(wish) if !desired.deleting => match contradiction(wish, &held) {
+            Some(situation) => situation,
+            None if wish.setup(&desired.mark(adopted), &held.number).differences(number).is_empty() => {
+                in_service(&held, wish)
+            }
+            None => Situation::new(Kind::ConfiguringNumber, format!("setting up {}", held.number)),
+        },
+        Err(problem) if !desired.deleting => Situation::new(Kind::InvalidSpec, problem.to_string()),
+        _ => Situation::new(
+            Kind::DeletionResolving,
+            format!("{} was bought before the resource was deleted", held.number),
+        ),
+    };
+    Plan::act(Step::Save { claim: Some(claim), held: Some(held), note: Some(note) }, situation)
+}
+
+fn in_service(held: &Held, wish: &Wish) -> Situation {
+    Situation::new(Kind::Available, format!("{} receives SMS at {}", held.number, printable(&wish.sms.url)))
+}
+
+fn contradiction(wish: &Wish, held: &Held) -> Option<Situation> {
+    let exact = wish.exact.as_ref().filter(|exact| **exact != held.number)?;
+    Some(Situation::new(
+        Kind::HeldNumberDiffers,
+        format!(
+            "spec.phoneNumber names {exact} and this resource holds {}: a held number is never replaced. Put {} back, or make another resource for {exact}",
+            held.number, held.number
+        ),
+    ))
+}
+
+/// What the number shows, compared with what is wanted: the source of `InboundSms` and `OutboundSms`.
+pub fn wiring(desired: &Desired, observed: &Observed) -> Option<Wiring> {
+    let held = observed.held.as_ref()?;
+    let number = look_at(observed, held)?;
+    let wish = desired.wish.as_ref().ok()?;
+    let wrong: Vec<_> = wish
+        .setup(&desired.mark(held.origin == Origin::Adopted), &held.number)
+        .differences(number)
+        .into_iter()
+        .map(|(f, _)| f)
+        .collect();
+    let inbound = !wrong.iter().any(|f| matches!(f, Field::SmsUrl | Field::SmsMethod | Field::SmsApplicationSid));
+    Some(Wiring { wrong, inbound, sms: number.capabilities.sms })
+}
+
+fn look_at<'a>(observed: &'a Observed, held: &Held) -> Option<&'a IncomingNumber> {
+    observed
+        .number
+        .as_ref()
+        .filter(|n| n.sid == held.sid)
+        .or_else(|| observed.list.as_ref().and_then(|l| l.sid(&held.sid)))
+}
+
+/// Whether the spec as it is now was seen in force at Twilio.
+fn fulfilled(desired: &Desired, observed: &Observed) -> bool {
+    match &observed.memory.checked {
+        Some(checked) => checked.generation == desired.generation,
+        None => {
+            observed.reported.generation == Some(desired.generation)
+                && observed.reported.ready
+                && !observed.reported.reconciling
+        }
+    }
+}
+
+/// When the number is due for a look.
+fn due(desired: &Desired, observed: &Observed) -> Moment {
+    let memory = &observed.memory;
+    let asked = desired.requested_at.is_some() && desired.requested_at != observed.reported.requested_at;
+    if asked || !fulfilled(desired, observed) || memory.suspect {
+        return Moment::default();
+    }
+    match &memory.checked {
+        Some(checked) => checked.at.after(jittered(desired)),
+        // After a restart: what is in service is looked at some time within one interval, not all at once.
+        None => memory.born.after(desired.interval.mul_f64(fraction(desired))),
+    }
+}
+
+/// The interval, shortened by up to a tenth.
+fn jittered(desired: &Desired) -> Duration {
+    desired.interval.mul_f64(0.1_f64.mul_add(-fraction(desired), 1.0))
+}
+
+fn fraction(desired: &Desired) -> f64 {
+    f64::from(u32::try_from(desired.tag().spread() % 1000).unwrap_or(0)) / 1000.0
+}
+
+pub(super) fn plan(desired: &Desired, observed: &Observed, held: &Held, now: Now) -> Plan {
+    if let Some(claim) = observed.claim.as_ref().filter(|c| !desired.tags.contains(&c.tag)) {
+        return Plan::blocked(now, setback::PROBE, acquire::foreign_claim(claim));
+    }
+    if !desired.finalizer {
+        return Plan::act(Step::AddFinalizer, Situation::new(Kind::Rewiring, "taking charge of the resource"));
+    }
+    let due = due(desired, observed);
+    if due > now.boot && observed.number.is_none() && observed.list.is_none() && observed.trouble.is_none() {
+        return Plan::Rest { until: due, situation: None };
+    }
+    let wish = match &desired.wish {
+        Ok(wish) => wish,
+        Err(problem) => {
+            return Plan::blocked(now, setback::PROBE, Situation::new(Kind::InvalidSpec, problem.to_string()));
+        }
+    };
+    if let Some(situation) = contradiction(wish, held) {
+        return Plan::blocked(now, setback::PROBE, situation);
+    }
+    match setback::credentials(desired, observed, Some(&held.account), now) {
+        Ok(_) => {}
+        // The number works without the Secret; only looking at it does not.
+        Err(Plan::Rest { until, situation: Some(situation) })
+            if matches!(observed.credentials, CredentialsView::Missing(_)) =>
+        {
+            return Plan::rest(until, unobserved(desired, observed, situation.message));
+        }
+        Err(plan) => return plan,
+    }
+    match setback::after_trouble(desired, observed, now) {
+        Some(Plan::Rest { until, situation: Some(situation) }) => {
+            return Plan::rest(until, unobserved(desired, observed, situation.message));
+        }
+        Some(plan) => return update_refused(observed, now).unwrap_or(plan),
+        None => {}
+    }
+    observe(desired, observed, held, wish, now)
+}
+
+/// The number serves and cannot be looked at. Where the spec as it is now was never seen in force, that is said too.
+fn unobserved(desired: &Desired, observed: &Observed, message: String) -> Situation {
+    let kind = if fulfilled(desired, observed) { Kind::Unobserved } else { Kind::Rewiring };
+    Situation { kind, message }
+}
+
+/// Twilio refused to set the number up as the spec says.
+fn update_refused(observed: &Observed, now: Now) -> Option<Plan> {
+    let (trouble, _) = observed.trouble.as_ref()?;
+    let refused = trouble.operation == "UpdateIncomingPhoneNumber"
+        && matches!(trouble.meaning, Meaning::RefusedNumber | Meaning::RefusedOtherwise);
+    refused.then(|| Plan::blocked(now, setback::PROBE, Situation::new(Kind::InvalidSpec, setback::sentence(trouble))))
+}
+
+fn observe(desired: &Desired, observed: &Observed, held: &Held, wish: &Wish, now: Now) -> Plan {
+    let looking = || Situation::new(Kind::Available, format!("looking at {}", held.number));
+    let edited = !fulfilled(desired, observed);
+    let get = || Plan::act(Step::GetNumber { sid: held.sid.clone(), periodic: !edited }, looking());
+    if observed.number.is_none() && !observed.number_gone && (edited || observed.memory.suspect) {
+        return get();
+    }
+    let Some(number) = look_at(observed, held) else {
+        let after = if observed.number_gone {
+            observed.pass_started
+        } else {
+            now.boot.before(desired.interval).min(observed.pass_started)
+        };
+        if observed.list.is_none() || (observed.number_gone && observed.list_after(observed.pass_started).is_none()) {
+            return Plan::act(Step::List { after, periodic: true }, looking());
+        }
+        if !observed.number_gone {
+            return get();
+        }
+        return missing(desired, observed, held, now);
+    };
+    if let Some(mark) = number.mark().filter(|m| !desired.is_mine(m)) {
+        let message = format!(
+            "{} now carries the tag {mark} of another resource or installation: nothing is written to it until this resource's tag is back",
+            held.number
+        );
+        return Plan::blocked(now, setback::PROBE, Situation::new(Kind::NumberClaimedElsewhere, message));
+    }
+    let differences = wish.setup(&desired.mark(held.origin == Origin::Adopted), &held.number).differences(number);
+    let next = now.boot.after(jittered(desired));
+    if differences.is_empty() {
+        return Plan::rest(next, in_service(held, wish));
+    }
+    let names = differences.iter().map(|(f, _)| f.to_string()).collect::<Vec<_>>().join(", ");
+    if desired.suspend {
+        let message = format!(
+            "{} is not as wanted at Twilio ({names}); nothing is changed while spec.suspend is true",
+            held.number
+        );
+        return Plan::rest(next, Situation::new(Kind::Available, message));
+    }
+    let drift = drifted(desired, observed, wish);
+    let contested = |field: &Field| {
+        observed.memory.repairs.iter().filter(|(f, at)| f == field && now.boot.since(*at) < DAY).count() >= REPAIRS
+    };
+    if let Some((field, _)) = differences.iter().find(|(f, _)| drift && contested(f)) {
+        let message = format!(
+            "{field} of {} was changed back three times within a day: somebody else manages this number too. Stop the other writer, or change spec; \
+             then set the annotation telephony.chiroflow.io/requested-at",
+            held.number
+        );
+        return Plan::blocked(now, setback::PROBE, Situation::new(Kind::DriftContested, message));
+    }
+    let situation = Situation::new(Kind::Rewiring, format!("setting {names} of {}", held.number));
+    if observed.updated {
+        // Twilio took the update and shows something else: trying again at once would be a hot loop.
+        let wait = setback::backoff(
+            observed.memory.failures,
+            Duration::from_secs(5),
+            Duration::from_secs(300),
+            desired.tag().spread(),
+        );
+        return Plan::rest(now.boot.after(wait), situation);
+    }
+    if observed.number.is_none() {
+        // The list may be as old as an interval: what is about to be written is decided on a fresh look.
+        return get();
+    }
+    if observed.stopping {
+        return Plan::rest(now.boot, situation);
+    }
+    Plan::act(Step::Update { sid: held.sid.clone(), fields: differences, drift }, situation)
+}
+
+/// Whether a difference is somebody else's doing: status says that the number was as the spec still wants it.
+fn drifted(desired: &Desired, observed: &Observed, wish: &Wish) -> bool {
+    let set = observed.reported.webhook.as_ref();
+    fulfilled(desired, observed) && set.is_some_and(|(url, method)| *url == wish.sms.url && *method == wish.sms.method)
+}
+
+/// Neither the SID nor the number is there.
+fn missing(desired: &Desired, observed: &Observed, held: &Held, now: Now) -> Plan {
+    if let Some(Plan::Rest { until, situation: Some(situation) }) = setback::incomplete(desired, observed, now) {
+        return Plan::rest(until, unobserved(desired, observed, situation.message));
+    }
+    if let Some(list) = observed.list.as_deref() {
+        // Released and bought back by hand, tag and all: the same number under another SID.
+        if let Some(plan) = acquire::found(desired, observed, list, now) {
+            return plan;
+        }
+    }
+    // The look that is being taken now counts too.
+    let sightings = observed.memory.lost_sightings + 1;
+    if sightings < LOST_SIGHTINGS && !observed.reported.lost {
+        let message = format!(
+            "Twilio does not know {} ({}) just now; looking again before it is called lost",
+            held.number, held.sid
+        );
+        let wait = setback::backoff(
+            observed.memory.lost_sightings,
+            Duration::from_secs(5),
+            Duration::from_secs(60),
+            desired.tag().spread(),
+        );
+        return Plan::rest(now.boot.after(wait), unobserved(desired, observed, message));
+    }
+    if desired.forget.as_deref() == Some(held.number.as_str()) {
+        let note = Note::warning(
+            "NumberForgotten",
+            "Forget",
+            format!("{} is lost and was given up by annotation; the resource starts over", held.number),
+        );
+        let situation = Situation::new(Kind::Searching, format!("{} was given up", held.number));
+        return Plan::act(Step::Save { claim: None, held: None, note: Some(note) }, situation);
+    }
+    let message = format!(
+        "the account no longer holds {} ({}): it was released, moved or reclaimed. Nothing is bought in its place. If it can be had back, buy it by \
+         hand and set spec.phoneNumber and adoptionPolicy: IfOwned; to start over with another number set the annotation \
+         telephony.chiroflow.io/forget-number: \"{}\"",
+        held.number, held.sid, held.number
+    );
+    Plan::blocked(now, setback::PROBE, Situation::new(Kind::NumberLost, message))
+}
+
+/// What to remember after a pass over a held number came to rest.
+pub fn remember(desired: &Desired, observed: &mut Observed, kind: Kind, now: Now) {
+    if observed.number_gone && observed.list_lacks.is_none() && observed.list.is_some() && observed.trouble.is_none() {
+        observed.memory.lost_sightings = observed.memory.lost_sightings.saturating_add(1);
+    }
+    let looked = wiring(desired, observed).is_some() || kind.row().stalled;
+    if looked && observed.trouble.is_none() && kind != Kind::Rewiring {
+        observed.memory.suspect = false;
+        observed.memory.checked =
+            Some(Checked { generation: desired.generation, requested_at: desired.requested_at.clone(), at: now.boot });
+    }
+    observed.memory.repairs.retain(|(_, at)| now.boot.since(*at) < DAY);
+}

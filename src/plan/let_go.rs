@@ -1,0 +1,273 @@
+//! The resource is being deleted: the finalizer comes off when nothing can be lost by it.
+//!
+//! Retaining needs no credentials, so a namespace can always be deleted. Releasing needs everything: the policy, the
+//! number repeated as confirmation, a number that was bought here, our tag on it, the account's own credentials, a stamp, and
+//! a CRD that is not itself on its way out.
+
+use crate::api::v1alpha1::{DeletionPolicy, Origin};
+use crate::domain::{Meaning, Now, Trouble};
+
+use super::observed::CredentialsView;
+use super::{Claim, Desired, Held, Kind, Note, Observed, Plan, Situation, Step, acquire, keep, setback};
+
+pub(super) fn plan(desired: &Desired, observed: &Observed, now: Now) -> Plan {
+    if !desired.finalizer {
+        return Plan::Done;
+    }
+    if let Some(held) = &observed.held {
+        return match desired.deletion {
+            DeletionPolicy::Retain => retain(desired, observed, held, now),
+            DeletionPolicy::Release => release(desired, observed, held, now),
+        };
+    }
+    match observed.claim.as_ref().filter(|c| c.unsettled()) {
+        Some(claim) => unresolved(desired, observed, claim, now),
+        None => let_go(None),
+    }
+}
+
+fn let_go(note: Option<Note>) -> Plan {
+    Plan::act(Step::RemoveFinalizer { note }, Situation::new(Kind::Releasing, "letting the resource go"))
+}
+
+/// Something was sent and nobody knows yet what became of it.
+fn unresolved(desired: &Desired, observed: &Observed, claim: &Claim, now: Now) -> Plan {
+    let number = &claim.number;
+    let situation = |detail: &str| Situation::new(Kind::DeletionResolving, format!("{number}: {detail}"));
+    if observed.settled_at() > now.boot {
+        return Plan::rest(
+            observed.settled_at(),
+            situation("a purchase was sent and may still take effect; waiting before the resource is let go"),
+        );
+    }
+    if let Some(plan) = blind(desired, observed, &claim.account, number.as_str(), now) {
+        return plan;
+    }
+    let Some(list) = observed.list_after(observed.settled_at()) else {
+        return Plan::act(
+            Step::List { after: observed.settled_at(), periodic: false },
+            situation("looking whether it was bought"),
+        );
+    };
+    if let Some(plan) = setback::incomplete(desired, observed, now) {
+        return plan;
+    }
+    let mine: Vec<_> = list.tagged(&desired.tags).collect();
+    match mine.as_slice() {
+        [] => let_go(None),
+        [number] => keep::record(desired, observed, number, Some(claim), now),
+        several => {
+            let names = several.iter().map(|n| n.phone_number.to_string()).collect::<Vec<_>>().join(", ");
+            let text =
+                format!("account {} keeps {} numbers with this resource's tag: {names}", list.account, several.len());
+            let_go(Some(Note::warning("NumberRetained", "Retain", text)))
+        }
+    }
+}
+
+/// The account cannot be looked at. With `Retain` the resource is let go all the same (the window is over), and told so;
+/// with `Release` it waits.
+fn blind(
+    desired: &Desired,
+    observed: &Observed,
+    bound: &crate::domain::AccountSid,
+    number: &str,
+    now: Now,
+) -> Option<Plan> {
+    let rejected =
+        |t: &Trouble| matches!(setback::situation(t).kind, Kind::CredentialsRejected | Kind::AccountSuspended);
+    let why = match (setback::credentials(desired, observed, Some(bound), now), &observed.trouble) {
+        (Ok(_), None) => return None,
+        (Err(plan @ Plan::Act { .. }), _) => return Some(plan),
+        (Err(_), _) => match &observed.credentials {
+            CredentialsView::Missing(what) | CredentialsView::Malformed(what) => what.clone(),
+            CredentialsView::Unread | CredentialsView::Present { .. } => {
+                format!("the Secret now names another account than {bound}")
+            }
+        },
+        (Ok(_), Some((trouble, _))) if rejected(trouble) => setback::sentence(trouble),
+        (Ok(_), Some(_)) => {
+            return setback::after_trouble(desired, observed, now).map(|plan| match plan {
+                Plan::Rest { until, situation: Some(s) } => {
+                    Plan::rest(until, Situation::new(Kind::DeletionResolving, s.message))
+                }
+                Plan::Blocked { probe, situation } => {
+                    Plan::rest(probe, Situation::new(Kind::DeletionResolving, situation.message))
+                }
+                other => other,
+            });
+        }
+    };
+    if desired.deletion == DeletionPolicy::Retain {
+        let text = format!(
+            "{number} may be held by account {bound} with this resource's tag; the account cannot be looked at ({why})"
+        );
+        return Some(let_go(Some(Note::warning("NumberRetained", "Retain", text))));
+    }
+    let message = format!(
+        "{why}. {number} is released as soon as account {bound} can be used; to keep the number instead set spec.deletionPolicy: Retain"
+    );
+    let wait = setback::backoff(
+        observed.memory.failures,
+        std::time::Duration::from_secs(3),
+        std::time::Duration::from_secs(60),
+        desired.tag().spread(),
+    );
+    Some(Plan::rest(now.boot.after(wait), Situation::new(Kind::DeletionWaitingForCredentials, message)))
+}
+
+fn waiting_for_window(observed: &Observed, held: &Held, now: Now) -> Option<Plan> {
+    let until = observed.settled_at();
+    (until > now.boot).then(|| {
+        let message = format!(
+            "{}: something that was sent may still take effect; waiting before the resource is let go",
+            held.number
+        );
+        Plan::rest(until, Situation::new(Kind::DeletionResolving, message))
+    })
+}
+
+fn retain(desired: &Desired, observed: &Observed, held: &Held, now: Now) -> Plan {
+    if let Some(plan) = waiting_for_window(observed, held, now) {
+        return plan;
+    }
+    let kept = format!(
+        "{} stays in account {}, with its tag and webhook; it goes on costing rent there",
+        held.number, held.account
+    );
+    let released = observed.claim.as_ref().is_some_and(|c| c.releasing > 0);
+    if !released {
+        return let_go(Some(Note::normal("NumberRetained", "Retain", kept)));
+    }
+    // A release was stamped before the policy was changed back: the truth is at Twilio.
+    if let Some(plan) = blind(desired, observed, &held.account, held.number.as_str(), now) {
+        return plan;
+    }
+    if observed.number_gone {
+        let text = format!("{} was released before deletionPolicy was changed to Retain", held.number);
+        return let_go(Some(Note::warning("NumberReleased", "Release", text)));
+    }
+    if observed.number.is_some() {
+        return let_go(Some(Note::normal("NumberRetained", "Retain", kept)));
+    }
+    Plan::act(
+        Step::GetNumber { sid: held.sid.clone(), periodic: false },
+        Situation::new(Kind::DeletionResolving, format!("looking at {}", held.number)),
+    )
+}
+
+fn release(desired: &Desired, observed: &Observed, held: &Held, now: Now) -> Plan {
+    let number = &held.number;
+    let releasing = |detail: &str| Situation::new(Kind::Releasing, format!("{number}: {detail}"));
+    let refuse = |message: String| {
+        Plan::rest(now.boot.after(setback::PROBE), Situation::new(Kind::ConfirmationRequired, message))
+    };
+    if observed.released {
+        let text = format!("{number} ({}) was given back to Twilio", held.sid);
+        return let_go(Some(Note::normal("NumberReleased", "Release", text)));
+    }
+    if desired.release_confirmation.as_deref() != Some(number.as_str()) {
+        return refuse(format!(
+            "releasing {number} is for good: confirm it with spec.releaseConfirmation: \"{number}\", or keep it with spec.deletionPolicy: Retain"
+        ));
+    }
+    if held.origin == Origin::Adopted {
+        return refuse(format!(
+            "{number} was adopted, not bought here: it is never released. Set spec.deletionPolicy: Retain, and release it by hand if you must"
+        ));
+    }
+    if let Some(claim) = observed.claim.as_ref().filter(|c| !desired.tags.contains(&c.tag)) {
+        return refuse(acquire::foreign_claim(claim).message);
+    }
+    match observed.crd_stays {
+        None => {
+            return Plan::act(Step::ReadDiscovery, releasing("looking whether the resource type itself is going away"));
+        }
+        Some(false) => {
+            let text =
+                format!("the CustomResourceDefinition is being removed: {number} is kept in account {}", held.account);
+            return let_go(Some(Note::warning("NumberRetained", "Retain", text)));
+        }
+        Some(true) => {}
+    }
+    if !observed.ledger_read {
+        return Plan::act(Step::ReadLedger, releasing("looking for purchases that are still under way"));
+    }
+    if !observed.release_stamped
+        && let Some(plan) = waiting_for_window(observed, held, now)
+    {
+        return plan;
+    }
+    if let Some(plan) = blind(desired, observed, &held.account, number.as_str(), now) {
+        return refused(observed, held, now).unwrap_or(plan);
+    }
+    if observed.number_gone {
+        // A 404 counts only with credentials that are proven, and a complete list proves them.
+        return match observed.list_after(observed.pass_started) {
+            None => Plan::act(
+                Step::List { after: observed.pass_started, periodic: false },
+                releasing("looking whether it is gone"),
+            ),
+            Some(list) if list.sid(&held.sid).is_none() && observed.list_lacks.is_none() => let_go(Some(Note::normal(
+                "NumberReleased",
+                "Release",
+                format!("{number} ({}) is no longer in the account", held.sid),
+            ))),
+            Some(_) => Plan::rest(
+                now.boot.after(std::time::Duration::from_secs(10)),
+                releasing("Twilio's answers about it disagree; looking again"),
+            ),
+        };
+    }
+    let claim = match &observed.claim {
+        Some(claim) => claim.clone(),
+        None => {
+            Claim::announce(number.clone(), desired.tag().clone(), held.account.clone(), desired.generation, Vec::new())
+        }
+    };
+    if !observed.release_stamped {
+        if observed.stopping {
+            return Plan::rest(now.boot, releasing("nothing is sent while the operator stops"));
+        }
+        let claim = Claim {
+            releasing: claim.releasing.saturating_add(1),
+            outcome: crate::api::v1alpha1::ClaimOutcome::Held,
+            ..claim
+        };
+        return Plan::act(Step::StampRelease { claim }, releasing("being given back to Twilio"));
+    }
+    let Some(seen) = &observed.number else {
+        return Plan::act(
+            Step::GetNumber { sid: held.sid.clone(), periodic: false },
+            releasing("looking at it once more"),
+        );
+    };
+    let mine = seen.mark().filter(|m| desired.is_mine(m));
+    if seen.account != held.account || seen.phone_number != *number || mine.as_ref().is_none_or(|m| m.adopted) {
+        return refuse(format!(
+            "{number} does not carry this resource's tag of a bought number any more: it is not released. Set spec.deletionPolicy: Retain"
+        ));
+    }
+    if seen.origin != "twilio" {
+        return refuse(format!(
+            "{number} is a hosted number (Twilio origin {:?}): it is not released. Set spec.deletionPolicy: Retain",
+            seen.origin
+        ));
+    }
+    Plan::act(Step::Release { sid: held.sid.clone(), number: number.clone() }, releasing("being given back to Twilio"))
+}
+
+/// Twilio refused the DELETE, for instance because of a registered emergency address: told, and tried again slowly.
+fn refused(observed: &Observed, held: &Held, now: Now) -> Option<Plan> {
+    let (trouble, _) = observed.trouble.as_ref()?;
+    let refused = trouble.operation == "DeleteIncomingPhoneNumber"
+        && matches!(trouble.meaning, Meaning::RefusedNumber | Meaning::RefusedOtherwise);
+    refused.then(|| {
+        let message = format!(
+            "Twilio refuses to take {} back: {}; to keep it instead set spec.deletionPolicy: Retain",
+            held.number,
+            setback::sentence(trouble)
+        );
+        Plan::rest(now.boot.after(setback::PROBE), Situation::new(Kind::Releasing, message))
+    })
+}

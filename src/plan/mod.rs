@@ -1,0 +1,51 @@
+//! The decision: `plan(&Desired, &Observed, now)`, pure and total.
+//!
+//! No clock, no I/O, no `async`, no Kubernetes client and no Twilio client: everything that is known comes in as a value
+//! and everything that is to be done goes out as one. A [`Step`] carries every argument, so whoever executes it has no
+//! choice left to make. After each step its result is folded into [`Observed`] and the decision is taken again.
+//!
+//! The protocol that keeps a number from being bought twice is split over four rooms, one for each stage of a life:
+//! [`acquire`] (nothing sent yet), [`resolve`] (something was sent), [`keep`] (a number is held), [`let_go`] (deletion).
+
+mod acquire;
+pub mod claim;
+pub mod desired;
+pub mod fuse;
+mod keep;
+mod let_go;
+pub mod list;
+pub mod observed;
+mod resolve;
+mod setback;
+pub mod situation;
+pub mod step;
+
+#[cfg(test)]
+mod tests;
+
+pub use claim::Claim;
+pub use desired::{Desired, ObjectKey, Wish};
+pub use keep::{remember, wiring};
+pub use list::AccountList;
+pub use observed::{Held, Memory, Observed};
+pub use situation::{Kind, Situation};
+pub use step::{Note, Plan, Post, Step};
+
+use crate::domain::Now;
+
+/// Decides what to do next for one resource.
+pub fn plan(desired: &Desired, observed: &Observed, now: Now) -> Plan {
+    if let Some(problem) = &observed.corrupt {
+        return Plan::blocked(now, setback::PROBE, Situation::new(Kind::InvalidSpec, problem.clone()));
+    }
+    if desired.deleting {
+        return let_go::plan(desired, observed, now);
+    }
+    if let Some(held) = &observed.held {
+        return keep::plan(desired, observed, held, now);
+    }
+    match &observed.claim {
+        Some(claim) if claim.unsettled() => resolve::plan(desired, observed, claim, now),
+        _ => acquire::plan(desired, observed, now),
+    }
+}

@@ -1,0 +1,410 @@
+//! What is known of one resource: from its status, from this process's memory, and from what this pass found out.
+//!
+//! The results of steps are folded in by the `learn_…` methods, which are as pure as the decision itself.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+
+use crate::api::conditions::Reason;
+use crate::api::v1alpha1::{ClinicPhoneNumberStatus, HttpMethod, Origin};
+use crate::domain::{
+    AccountSid, AvailableNumber, E164, Field, IncomingNumber, Meaning, Moment, PhoneNumberSid, Trouble,
+};
+
+use super::fuse::Admission;
+use super::{AccountList, Claim, Desired, ObjectKey, Post, Situation, resolve};
+
+/// A number that is recorded in status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The number.
+    pub number: E164,
+    /// Its SID.
+    pub sid: PhoneNumberSid,
+    /// The account that holds it.
+    pub account: AccountSid,
+    /// How it came to the resource.
+    pub origin: Origin,
+    /// When.
+    pub acquired_at: Option<Timestamp>,
+}
+
+/// What status already says, as far as decisions look at it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reported {
+    /// The generation that status speaks of.
+    pub generation: Option<i64>,
+    /// The annotation value that was acted on.
+    pub requested_at: Option<String>,
+    /// The webhook that was set last.
+    pub webhook: Option<(String, HttpMethod)>,
+    /// The label that was set last.
+    pub friendly_name: Option<String>,
+    /// Whether `Ready` is True.
+    pub ready: bool,
+    /// Whether `Reconciling` is there.
+    pub reconciling: bool,
+    /// Whether `Stalled` says that the number is lost.
+    pub lost: bool,
+}
+
+/// A refusal that another number would meet too: nothing is sent again until a person acts or the time is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The generation that was refused.
+    pub generation: i64,
+    /// The credentials that were refused.
+    pub fingerprint: Option<[u8; 32]>,
+    /// What to say.
+    pub situation: Situation,
+    /// When to try again all the same.
+    pub until: Moment,
+}
+
+/// The last complete look at a held number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// The generation that it was compared with.
+    pub generation: i64,
+    /// The annotation that it answered.
+    pub requested_at: Option<String>,
+    /// When.
+    pub at: Moment,
+}
+
+/// What this process remembers of a resource between passes. Lost on restart, and nothing that money depends on is lost
+/// with it: a window whose beginning is not remembered begins anew.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Memory {
+    /// When this process first saw the resource.
+    pub born: Moment,
+    /// First sight of the claim's present (number, attempts, releases).
+    pub sight: Option<(E164, u32, u32, Moment)>,
+    /// When the last answer (or its absence) to something sent came.
+    pub answered_at: Option<Moment>,
+    /// Until when a stamp of an earlier life of this resource may still take effect.
+    pub ledger_until: Option<Moment>,
+    /// Lists after the window that did not have the claimed number, and when the last of them began.
+    pub absences: u32,
+    /// When the last of those lists began.
+    pub absent_at: Option<Moment>,
+    /// A refusal to respect.
+    pub refusal: Option<Refusal>,
+    /// Passes in a row that ended in trouble.
+    pub failures: u32,
+    /// The last complete look.
+    pub checked: Option<Checked>,
+    /// The last look at the number by its SID found none: a list that lacks it is no less complete for that.
+    pub sid_missing: bool,
+    /// Looks in a row that found neither the SID nor the number.
+    pub lost_sightings: u32,
+    /// Somebody else's list lacked this number: look at it, whatever the interval says.
+    pub suspect: bool,
+    /// Which fields were repaired against somebody else's change, and when.
+    pub repairs: Vec<(Field, Moment)>,
+    /// When the number was recorded by this process.
+    pub recorded_at: Option<Moment>,
+}
+
+/// The credentials, as far as this pass knows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum CredentialsView {
+    /// Not read yet.
+    #[default]
+    Unread,
+    /// The Secret or one of its keys is not there.
+    Missing(String),
+    /// Something is there that cannot be right.
+    Malformed(String),
+    /// They look right.
+    Present {
+        /// The account.
+        account: AccountSid,
+        /// Tells one pair of credentials from another without being one.
+        fingerprint: [u8; 32],
+    },
+}
+
+/// Another resource that claims the same number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rival {
+    /// Which resource.
+    pub key: ObjectKey,
+    /// Whether something was sent for it, or the number is recorded there.
+    pub sent: bool,
+}
+
+/// What became of a stamp in this pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StampView {
+    /// Written: this may be sent, once.
+    Ready(Post),
+    /// Not given, and why.
+    Withheld(Admission),
+}
+
+/// How a number that was looked at compares with what is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wiring {
+    /// Fields that are not as wanted.
+    pub wrong: Vec<Field>,
+    /// Whether messages would reach the webhook.
+    pub inbound: bool,
+    /// Whether the number has SMS at all.
+    pub sms: bool,
+}
+
+/// Everything that is known.
+#[derive(Debug, Clone, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts")]
+pub struct Observed {
+    /// Status holds something that the operator cannot have written.
+    pub corrupt: Option<String>,
+    /// The recorded number.
+    pub held: Option<Held>,
+    /// The claim, with what this pass learnt.
+    pub claim: Option<Claim>,
+    /// What status says.
+    pub reported: Reported,
+    /// This process's memory.
+    pub memory: Memory,
+    /// How long something that was sent may still take effect.
+    pub window: Duration,
+    /// When this pass began.
+    pub pass_started: Moment,
+    /// Whether the process is stopping: nothing new is stamped.
+    pub stopping: bool,
+
+    /// The credentials.
+    pub credentials: CredentialsView,
+    /// Whether Twilio accepted them in this pass.
+    pub accepted: bool,
+    /// The account's list.
+    pub list: Option<Arc<AccountList>>,
+    /// A number that the list should have and has not: the list proves nothing.
+    pub list_lacks: Option<E164>,
+    /// The number, read by its SID.
+    pub number: Option<IncomingNumber>,
+    /// Twilio says that there is no such SID.
+    pub number_gone: bool,
+    /// What each search found.
+    pub offers: Vec<Option<Vec<AvailableNumber>>>,
+    /// Numbers that other resources are known to claim; a hint that saves a conflict, never a proof.
+    pub claimed: HashSet<E164>,
+    /// Other resources that claim the number, read uncached, and which number that was.
+    pub rivals: Option<(E164, Vec<Rival>)>,
+    /// Tags of all resources that exist, read uncached.
+    pub owners: Option<HashSet<crate::domain::OwnerTag>>,
+    /// The stamp.
+    pub stamp: Option<StampView>,
+    /// The refusal that answered what was sent in this pass.
+    pub refused: Option<Trouble>,
+    /// What was sent in this pass had no answer that settles it.
+    pub ambiguous: Option<Trouble>,
+    /// A call of this pass that failed, and until when its account is not called.
+    pub trouble: Option<(Trouble, Option<Moment>)>,
+    /// Fields that this pass set.
+    pub updated: bool,
+    /// Whether the CRD is there to stay.
+    pub crd_stays: Option<bool>,
+    /// The ledger was read.
+    pub ledger_read: bool,
+    /// A release was stamped in this pass.
+    pub release_stamped: bool,
+    /// The number was given back in this pass.
+    pub released: bool,
+    /// Place of the number that was chosen, for status.
+    pub place: Option<AvailableNumber>,
+}
+
+impl Observed {
+    /// Starts a pass from what status says and what this process remembers.
+    pub fn begin(status: Option<&ClinicPhoneNumberStatus>, memory: Memory, now: Moment, window: Duration) -> Self {
+        let mut observed = Self { memory, window, pass_started: now, ..Self::default() };
+        let Some(status) = status else { return observed };
+        observed.reported = Reported {
+            generation: status.observed_generation,
+            requested_at: status.last_handled_reconcile_at.clone(),
+            webhook: status.webhook.as_ref().map(|w| (w.url.clone(), w.method)),
+            friendly_name: status.friendly_name.clone(),
+            ready: crate::api::conditions::is_true(&status.conditions, crate::api::conditions::ConditionType::Ready),
+            reconciling: crate::api::conditions::is_true(
+                &status.conditions,
+                crate::api::conditions::ConditionType::Reconciling,
+            ),
+            lost: status.conditions.iter().any(|c| c.type_ == "Stalled" && c.reason == Reason::NumberLost.as_str()),
+        };
+        if let Err(problem) = observed.read_status(status) {
+            observed.corrupt = Some(format!(
+                "status was edited by hand and cannot be trusted: {problem}; restore it from a backup, or delete the resource with deletionPolicy: Retain and apply it again"
+            ));
+        }
+        observed.sight(now);
+        observed
+    }
+
+    fn read_status(&mut self, status: &ClinicPhoneNumberStatus) -> Result<(), crate::domain::ParseError> {
+        self.claim = status.claim.as_ref().map(Claim::read).transpose()?;
+        if let (Some(number), Some(sid), Some(account)) =
+            (&status.phone_number, &status.phone_number_sid, &status.account_sid)
+        {
+            self.held = Some(Held {
+                number: E164::parse(number)?,
+                sid: PhoneNumberSid::parse(sid)?,
+                account: AccountSid::parse(account)?,
+                // Without a word on its origin a number is treated as adopted: it can then never be released.
+                origin: status.origin.unwrap_or(Origin::Adopted),
+                acquired_at: status.acquired_at.as_ref().map(|t| t.0),
+            });
+        }
+        Ok(())
+    }
+
+    /// Notes the first sight of the claim's present state: from here its window runs.
+    pub fn sight(&mut self, now: Moment) {
+        let Some(claim) = &self.claim else {
+            self.memory.sight = None;
+            return;
+        };
+        let state = (&claim.number, claim.attempts, claim.releasing);
+        if self.memory.sight.as_ref().is_none_or(|(n, a, r, _)| (n, *a, *r) != state) {
+            self.memory.sight = Some((claim.number.clone(), claim.attempts, claim.releasing, now));
+            self.memory.absences = 0;
+            self.memory.absent_at = None;
+        }
+    }
+
+    /// When everything that was sent for the present claim has either taken effect or never will.
+    ///
+    /// The window runs from this process's own first sight on its own clock, never from a time in status: another
+    /// machine's clock may be wrong, and status may come from a backup.
+    pub fn settled_at(&self) -> Moment {
+        let sent = self.claim.as_ref().is_some_and(|c| c.attempts > 0 || c.releasing > 0);
+        let own = match &self.memory.sight {
+            Some((.., first)) if sent => first.after(self.window),
+            _ => Moment::default(),
+        };
+        own.max(self.memory.ledger_until.unwrap_or_default())
+    }
+
+    /// The account, once credentials were read and look right.
+    pub fn account(&self) -> Option<&AccountSid> {
+        match &self.credentials {
+            CredentialsView::Present { account, .. } => Some(account),
+            CredentialsView::Unread | CredentialsView::Missing(_) | CredentialsView::Malformed(_) => None,
+        }
+    }
+
+    /// The fingerprint of the credentials in use.
+    pub fn fingerprint(&self) -> Option<[u8; 32]> {
+        match &self.credentials {
+            CredentialsView::Present { fingerprint, .. } => Some(*fingerprint),
+            CredentialsView::Unread | CredentialsView::Missing(_) | CredentialsView::Malformed(_) => None,
+        }
+    }
+
+    /// The account's list, if it began after this moment and lacks nothing that it must have.
+    pub fn list_after(&self, after: Moment) -> Option<&AccountList> {
+        self.list.as_deref().filter(|l| l.started > after)
+    }
+
+    /// Folds in the account's list.
+    pub fn learn_list(&mut self, list: Arc<AccountList>, lacks: Option<E164>) {
+        self.accepted = true;
+        self.list_lacks = lacks;
+        if let Some(claim) = self.claim.as_ref().filter(|c| c.unsettled()) {
+            let absent = self.list_lacks.is_none() && list.number(&claim.number).is_none();
+            let fresh = list.started > self.settled_at() && self.memory.absent_at.is_none_or(|at| list.started > at);
+            if absent && fresh {
+                self.memory.absences += 1;
+                self.memory.absent_at = Some(list.started);
+            } else if !absent {
+                self.memory.absences = 0;
+            }
+        }
+        self.list = Some(list);
+    }
+
+    /// Folds in a number that was read by its SID.
+    pub fn learn_number(&mut self, number: Option<IncomingNumber>) {
+        self.accepted = true;
+        self.number_gone = number.is_none();
+        self.memory.sid_missing = number.is_none();
+        if number.is_some() {
+            self.memory.lost_sightings = 0;
+        }
+        self.number = number;
+    }
+
+    /// Folds in a written stamp.
+    pub fn learn_stamp(&mut self, claim: Claim, post: Post, now: Moment) {
+        self.claim = Some(claim);
+        self.sight(now);
+        self.stamp = Some(StampView::Ready(post));
+    }
+
+    /// Folds in the answer to what was sent.
+    pub fn learn_answer(&mut self, answer: Result<IncomingNumber, Trouble>, desired: &Desired, now: Moment) {
+        self.stamp = None;
+        self.memory.answered_at = Some(now);
+        match answer {
+            Ok(number) => {
+                self.accepted = true;
+                self.number_gone = false;
+                self.number = Some(number);
+            }
+            Err(trouble) => match trouble.meaning {
+                Meaning::RefusedNumber | Meaning::RefusedOtherwise => {
+                    self.claim = self.claim.as_ref().map(Claim::answered);
+                    if let Some(refusal) = resolve::refusal_to_remember(desired, self.fingerprint(), &trouble, now) {
+                        self.memory.refusal = Some(refusal);
+                    }
+                    self.refused = Some(trouble);
+                }
+                // Known not to have left: as good as answered. The stamp stays counted.
+                Meaning::NotSent => {
+                    self.claim = self.claim.as_ref().map(Claim::answered);
+                    self.ambiguous = Some(trouble);
+                }
+                Meaning::Throttled | Meaning::Ambiguous | Meaning::Credentials => self.ambiguous = Some(trouble),
+            },
+        }
+    }
+
+    /// Folds in a call that failed; `until`: the account is not to be called before.
+    pub fn learn_trouble(&mut self, trouble: Trouble, until: Option<Moment>) {
+        self.trouble = Some((trouble, until));
+    }
+
+    /// Folds in a written status.
+    pub fn learn_saved(&mut self, claim: Option<Claim>, held: Option<Held>, desired: &Desired, now: Moment) {
+        if held != self.held {
+            self.memory.recorded_at = held.as_ref().map(|_| now);
+            self.memory.lost_sightings = 0;
+        }
+        if let Some(claim) = claim.as_ref().filter(|c| c.announced()) {
+            debug_assert_eq!(claim.generation, Some(desired.generation), "announced for this spec");
+            self.rivals = None;
+        }
+        if let Some(pause) = claim.as_ref().and_then(|c| resolve::pause_after_abandoning(desired, c, now)) {
+            self.memory.refusal = Some(pause);
+        }
+        self.claim = claim;
+        self.held = held;
+        self.reported.generation = Some(desired.generation);
+        self.sight(now);
+    }
+
+    /// Folds in a completed update of the number.
+    pub fn learn_update(&mut self, number: IncomingNumber, fields: &[(Field, String)], drift: bool, now: Moment) {
+        self.accepted = true;
+        self.updated = true;
+        self.number = Some(number);
+        if drift {
+            self.memory.repairs.extend(fields.iter().map(|(field, _)| (*field, now)));
+        }
+    }
+}

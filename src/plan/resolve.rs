@@ -1,0 +1,224 @@
+//! Something was sent for an exact number and the resource does not hold one yet: find out what became of it.
+//!
+//! Only two things end this stage: the number with our tag is seen, or it is certain that nothing that was sent can still
+//! take effect. A 401, a 429, a 5xx, a time-out or an answer that cannot be read is never a refusal. Suspending or editing
+//! the resource stops new stamps, not the resolving.
+
+use std::time::Duration;
+
+use crate::api::v1alpha1::ClaimOutcome;
+use crate::domain::{IncomingNumber, Meaning, Moment, Now, Trouble};
+
+use super::observed::{Refusal, StampView};
+use super::{Claim, Desired, Kind, Note, Observed, Plan, Post, Situation, Step, Wish, acquire, keep, setback};
+
+/// After so many attempts on one number no more are made.
+pub const ATTEMPTS: u32 = 5;
+/// How much earlier than our first stamp a number must have been created to count as somebody else's: well above what
+/// two machines' clocks may differ.
+const UPSERT: Duration = Duration::from_secs(15 * 60);
+/// How long an exact number rests after it was given up.
+const PAUSE: Duration = Duration::from_secs(15 * 60);
+
+pub(super) fn plan(desired: &Desired, observed: &Observed, claim: &Claim, now: Now) -> Plan {
+    let number = &claim.number;
+    let resolving = |detail: &str| Situation::new(Kind::ResolvingPurchase, format!("{number}: {detail}"));
+    if let Some(StampView::Ready(post)) = &observed.stamp {
+        return Plan::act(Step::Post(post.clone()), Situation::new(Kind::Purchasing, format!("buying {number}")));
+    }
+    if let Some(bought) = observed.number.as_ref().filter(|n| n.phone_number == *number) {
+        return keep::record(desired, observed, bought, Some(claim), now);
+    }
+    if !desired.tags.contains(&claim.tag) {
+        return Plan::blocked(now, setback::PROBE, acquire::foreign_claim(claim));
+    }
+    if let Err(plan) = setback::credentials(desired, observed, Some(&claim.account), now) {
+        return plan;
+    }
+    if let Some(plan) = setback::after_trouble(desired, observed, now) {
+        return plan;
+    }
+    // Whatever is decided from now on needs a list that began after the last thing that was sent.
+    let sent = observed.memory.sight.as_ref().map(|(.., first)| *first).unwrap_or_default();
+    let mut after = sent.max(observed.memory.answered_at.unwrap_or_default());
+    let over = observed.settled_at() <= now.boot;
+    if over {
+        after = after.max(observed.settled_at());
+    }
+    let Some(list) = observed.list_after(after) else {
+        // The second look has to be another one than the first.
+        let after = after.max(observed.memory.absent_at.unwrap_or_default());
+        return Plan::act(Step::List { after, periodic: false }, resolving("looking whether it was bought"));
+    };
+    if let Some(plan) =
+        setback::incomplete(desired, observed, now).or_else(|| acquire::found(desired, observed, list, now))
+    {
+        return plan;
+    }
+    match list.number(number) {
+        Some(held) => elsewhere(desired, observed, claim, held, over, now),
+        None => absent(desired, observed, claim, over, now),
+    }
+}
+
+/// The account holds the number, but not with our tag.
+fn elsewhere(
+    desired: &Desired,
+    observed: &Observed,
+    claim: &Claim,
+    held: &IncomingNumber,
+    over: bool,
+    now: Now,
+) -> Plan {
+    // An adoption that has not taken effect yet looks like this.
+    if let (Ok(wish), None) = (&desired.wish, held.mark()) {
+        let adopting =
+            wish.exact.as_ref() == Some(&claim.number) && wish.adoption != crate::api::v1alpha1::AdoptionPolicy::Never;
+        if adopting && claim.attempts < ATTEMPTS && !desired.suspend {
+            let setup = wish.setup(&desired.mark(true), &claim.number);
+            let post = Post::Adopt { sid: held.sid.clone(), fields: setup.differences(held) };
+            return again(desired, observed, claim, post, now);
+        }
+    }
+    if !over {
+        let message = format!(
+            "{}: the account holds it without this resource's tag; waiting until nothing that was sent can still take effect",
+            claim.number
+        );
+        return Plan::rest(observed.settled_at(), Situation::new(Kind::ResolvingPurchase, message));
+    }
+    settle(desired, claim, ClaimOutcome::Refused, true)
+}
+
+/// The account does not hold the number.
+fn absent(desired: &Desired, observed: &Observed, claim: &Claim, over: bool, now: Now) -> Plan {
+    let number = &claim.number;
+    if let Some(refused) = &observed.refused
+        && claim.unanswered == 0
+        && refused.meaning == Meaning::RefusedNumber
+    {
+        return settle(desired, claim, ClaimOutcome::Refused, true);
+    }
+    // A refusal that another number would meet too: nothing is sent until a person acts; the claim goes after its window.
+    let refusal = setback::refusal(desired, observed, now).map(|(_, situation)| situation);
+    if let Some(situation) = refusal.clone().filter(|_| !over) {
+        return Plan::Blocked { probe: observed.settled_at(), situation };
+    }
+    if let Some(situation) = refusal.clone().filter(|_| claim.unanswered == 0) {
+        let claim = claim.settled(ClaimOutcome::Refused, false);
+        return Plan::act(Step::Save { claim: Some(claim), held: None, note: None }, situation);
+    }
+    if let Some(wish) = wanted(desired, claim).filter(|_| refusal.is_none() && claim.attempts < ATTEMPTS) {
+        return again(desired, observed, claim, Post::Buy(acquire::purchase(desired, wish, number)), now);
+    }
+    // No more attempts: the window, then two lists that do not have it.
+    if !over {
+        let message = format!(
+            "{number}: {} of {} attempts without an answer; waiting until none can still take effect",
+            claim.unanswered, claim.attempts
+        );
+        return Plan::rest(observed.settled_at(), Situation::new(Kind::ResolvingPurchase, message));
+    }
+    if observed.memory.absences < 2 {
+        let message = format!("{number}: not in the account; looking once more before it is given up");
+        return Plan::rest(now.boot.after(Duration::from_secs(3)), Situation::new(Kind::ResolvingPurchase, message));
+    }
+    settle(desired, claim, ClaimOutcome::Abandoned, true)
+}
+
+/// The wish, if it still wants this number and may be acted on.
+fn wanted<'a>(desired: &'a Desired, claim: &Claim) -> Option<&'a Wish> {
+    let wish = desired.wish.as_ref().ok().filter(|_| !desired.suspend)?;
+    let fits = match &wish.exact {
+        Some(exact) => *exact == claim.number,
+        None => claim.generation == Some(desired.generation),
+    };
+    (wish.may_buy && fits).then_some(wish)
+}
+
+/// The same number again, with growing pauses.
+fn again(desired: &Desired, observed: &Observed, claim: &Claim, post: Post, now: Now) -> Plan {
+    let last = observed.memory.answered_at.or(observed.memory.sight.as_ref().map(|(.., at)| *at)).unwrap_or_default();
+    let pause = setback::backoff(
+        claim.attempts.saturating_sub(1),
+        Duration::from_secs(2),
+        Duration::from_secs(120),
+        desired.tag().spread(),
+    );
+    let due = last.after(pause);
+    if due > now.boot {
+        let why = observed.ambiguous.as_ref().map_or_else(|| "no answer yet".to_owned(), ToString::to_string);
+        let message = format!(
+            "{}: attempt {} is not settled ({why}); the account does not hold it, trying the same number again",
+            claim.number, claim.attempts
+        );
+        return Plan::rest(due, Situation::new(Kind::ResolvingPurchase, message));
+    }
+    acquire::stamp(observed, claim, post, now)
+}
+
+/// Ends the claim. An exact number is never followed by another one.
+fn settle(desired: &Desired, claim: &Claim, outcome: ClaimOutcome, never_again: bool) -> Plan {
+    let number = &claim.number;
+    let exact = desired.wish.as_ref().is_ok_and(|w| w.exact.as_ref() == Some(number));
+    let (situation, text) = match outcome {
+        ClaimOutcome::Abandoned => (
+            Situation::new(
+                Kind::ResolvingPurchase,
+                format!("{number} was given up after {} attempts: the account does not hold it", claim.attempts),
+            ),
+            format!(
+                "{number} was given up after {} attempts without an answer; the account does not hold it",
+                claim.attempts
+            ),
+        ),
+        ClaimOutcome::Unknown | ClaimOutcome::Refused | ClaimOutcome::Held if exact => {
+            (acquire::unavailable(number), format!("Twilio did not sell {number}"))
+        }
+        ClaimOutcome::Unknown | ClaimOutcome::Refused | ClaimOutcome::Held => (
+            Situation::new(Kind::Searching, format!("{number} was sold to somebody else, choosing another one")),
+            format!("Twilio did not sell {number}; choosing another one"),
+        ),
+    };
+    let note = Note::warning("PurchaseRefused", "Buy", text);
+    Plan::act(Step::Save { claim: Some(claim.settled(outcome, never_again)), held: None, note: Some(note) }, situation)
+}
+
+/// The refusal to remember after an answer that another number would meet too.
+pub(super) fn refusal_to_remember(
+    desired: &Desired,
+    fingerprint: Option<[u8; 32]>,
+    refused: &Trouble,
+    now: Moment,
+) -> Option<Refusal> {
+    (refused.meaning == Meaning::RefusedOtherwise).then(|| Refusal {
+        generation: desired.generation,
+        fingerprint,
+        situation: setback::situation(refused),
+        until: now.after(setback::REFUSAL),
+    })
+}
+
+/// The pause after an exact number was given up without an answer: the same number again, but not at once.
+pub(super) fn pause_after_abandoning(desired: &Desired, claim: &Claim, now: Moment) -> Option<Refusal> {
+    let exact = desired.wish.as_ref().is_ok_and(|w| w.exact.as_ref() == Some(&claim.number));
+    (exact && claim.outcome == ClaimOutcome::Abandoned && claim.attempts > 0).then(|| Refusal {
+        generation: desired.generation,
+        fingerprint: None,
+        situation: Situation::new(
+            Kind::TwilioUnavailable,
+            format!(
+                "Twilio left {} purchases of {} without an answer; trying again later by itself",
+                claim.attempts, claim.number
+            ),
+        ),
+        until: now.after(PAUSE),
+    })
+}
+
+/// Whether a bought number is older than our first stamp: then the purchase acted as an update of a number that the
+/// account held already.
+pub(super) fn upserted(number: &IncomingNumber, claim: &Claim) -> bool {
+    let (Some(created), Some(first)) = (number.date_created, claim.first_attempt_at) else { return false };
+    first.duration_since(created) > k8s_openapi::jiff::SignedDuration::try_from(UPSERT).unwrap_or_default()
+}

@@ -1,0 +1,171 @@
+//! Everything that the operator can do, one step at a time. Each step is complete: no choice is left to whoever does it.
+
+use std::time::Duration;
+
+use crate::domain::{E164, Field, Moment, Now, PhoneNumberSid, Purchase, Search};
+
+use super::{Claim, Held, Situation};
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Plan {
+    /// Do this, then decide again.
+    Act {
+        /// What to do.
+        step: Step,
+        /// Where the resource stands meanwhile; a step that writes status writes this.
+        situation: Situation,
+    },
+    /// Nothing to do until then; whatever happens by itself may be awaited.
+    Rest {
+        /// When to look again.
+        until: Moment,
+        /// Where the resource stands; `None`: as it says already.
+        situation: Option<Situation>,
+    },
+    /// Nothing will change until a person acts; a slow look is taken all the same.
+    Blocked {
+        /// When to look again.
+        probe: Moment,
+        /// Where the resource stands.
+        situation: Situation,
+    },
+    /// Nothing to do, ever: the resource is let go.
+    Done,
+}
+
+impl Plan {
+    pub(super) fn act(step: Step, situation: Situation) -> Self {
+        Self::Act { step, situation }
+    }
+
+    pub(super) fn rest(until: Moment, situation: Situation) -> Self {
+        Self::Rest { until, situation: Some(situation) }
+    }
+
+    pub(super) fn blocked(now: Now, after: Duration, situation: Situation) -> Self {
+        Self::Blocked { probe: now.boot.after(after), situation }
+    }
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Put our finalizer on.
+    AddFinalizer,
+    /// Read the Secret.
+    ReadSecret,
+    /// List the account's numbers, all of them, in a list that began after this moment.
+    List {
+        /// Only a list that began later will do.
+        after: Moment,
+        /// Whether this is only a periodic check, which must not delay a person's change.
+        periodic: bool,
+    },
+    /// Read one number.
+    GetNumber {
+        /// Which.
+        sid: PhoneNumberSid,
+        /// Whether this is only a periodic check.
+        periodic: bool,
+    },
+    /// Search for numbers on offer.
+    Search {
+        /// Which of the wish's searches.
+        index: usize,
+        /// The search.
+        search: Search,
+    },
+    /// Read, uncached, which other resources claim this number.
+    LookAtRivals {
+        /// The number.
+        number: E164,
+    },
+    /// Read, uncached, which resources exist: whether a tag's owner is gone.
+    LookAtOwners,
+    /// Write status: this claim and this number, with the situation's conditions.
+    Save {
+        /// The claim.
+        claim: Option<Claim>,
+        /// The number.
+        held: Option<Held>,
+        /// What to tell.
+        note: Option<Note>,
+    },
+    /// Write the ledger, then the claim with one more attempt: the permission to send once.
+    Stamp {
+        /// The claim as it will stand.
+        claim: Claim,
+        /// What will be sent.
+        post: Post,
+    },
+    /// Send what was stamped. Possible only with the permission that the stamp gave.
+    Post(Post),
+    /// Bring a held number to what is wanted.
+    Update {
+        /// Which number.
+        sid: PhoneNumberSid,
+        /// What to set.
+        fields: Vec<(Field, String)>,
+        /// Whether somebody else changed it (and not the spec).
+        drift: bool,
+    },
+    /// Read from discovery whether the CRD itself is going away.
+    ReadDiscovery,
+    /// Read the ledger's stamps of this resource.
+    ReadLedger,
+    /// Write the claim with one more release stamped: the permission to send one DELETE.
+    StampRelease {
+        /// The claim as it will stand.
+        claim: Claim,
+    },
+    /// Give the number back. Possible only with the permission that the stamp gave.
+    Release {
+        /// Which number.
+        sid: PhoneNumberSid,
+        /// The number, for the record.
+        number: E164,
+    },
+    /// Take our finalizer off.
+    RemoveFinalizer {
+        /// What to tell.
+        note: Option<Note>,
+    },
+}
+
+/// What is sent after a stamp.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Post {
+    /// Buy this exact number.
+    Buy(Purchase),
+    /// Take over a number that the account holds: mark and wire it by its SID.
+    Adopt {
+        /// Which number.
+        sid: PhoneNumberSid,
+        /// What to set.
+        fields: Vec<(Field, String)>,
+    },
+}
+
+/// An event for people: something that cost money, ended something, or needs a look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// Whether it is a warning.
+    pub warning: bool,
+    /// The event's reason, for tools.
+    pub reason: &'static str,
+    /// What was done, in one word.
+    pub action: &'static str,
+    /// What happened.
+    pub text: String,
+}
+
+impl Note {
+    pub(super) fn normal(reason: &'static str, action: &'static str, text: impl Into<String>) -> Self {
+        Self { warning: false, reason, action, text: text.into() }
+    }
+
+    pub(super) fn warning(reason: &'static str, action: &'static str, text: impl Into<String>) -> Self {
+        Self { warning: true, reason, action, text: text.into() }
+    }
+}

@@ -1,0 +1,409 @@
+//! Runs etcd, kube-apiserver and kube-controller-manager on loopback ports.
+//!
+//! As close to a real cluster as tests need: RBAC, admission, tokens of service accounts, garbage collection and deletion of
+//! namespaces. No kubelet and no scheduler, so Pods stay pending, and only the three controllers named in [`CONTROLLERS`].
+//! The servers trust everybody on this machine who can reach etcd's port: nothing of value belongs in here.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use crate::process::{Child, Port, Program, TempFolder, secret, tail, wait_until, write_private};
+use crate::{Binaries, Error};
+
+/// Without `namespace` no namespace ever goes away; without `garbage-collector` owned objects stay; without
+/// `serviceaccount` new namespaces have no `default` account.
+const CONTROLLERS: &str = "namespace-controller,garbage-collector-controller,serviceaccount-controller";
+
+/// Everything that is written, and who asked for what else, without bodies. Health checks would drown the rest.
+const AUDIT_POLICY: &str = "\
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: None
+  nonResourceURLs: ['/healthz*', '/livez*', '/readyz*']
+- level: Metadata
+";
+
+/// How often a start is tried when somebody else takes a port between its choice and its use.
+const ATTEMPTS: usize = 4;
+
+/// The longest life that `kubectl create token` is asked for: longer than any run.
+const TOKEN_LIFE: &str = "720h";
+
+/// The administrator's name in the audit log.
+const ADMIN: &str = "cpn-admin";
+
+/// How to run a control plane.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Whether kube-controller-manager runs; without it nothing deletes namespaces or owned objects.
+    pub controller_manager: bool,
+    /// Leaves the temporary folder, with its logs and data, behind.
+    pub keep_folder: bool,
+    /// How long the servers may take until they are ready.
+    pub ready_within: Duration,
+    /// More arguments for kube-apiserver; a repeated flag wins over the same one here.
+    pub api_server_arguments: Vec<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            controller_manager: true,
+            keep_folder: false,
+            // Some ten times what it takes on two idle cores: others may be compiling meanwhile.
+            ready_within: Duration::from_secs(90),
+            api_server_arguments: Vec::new(),
+        }
+    }
+}
+
+/// A running control plane. Its processes and its folder go when this is dropped or this process ends in any way.
+#[derive(Debug)]
+pub struct ControlPlane {
+    // In the order of ending: each before what it depends on, and the folder last.
+    controller_manager: Option<Child>,
+    api_server: Option<Child>,
+    etcd: Child,
+    port: Port,
+    etcd_port: Port,
+    folder: TempFolder,
+    binaries: Binaries,
+    options: Options,
+}
+
+impl ControlPlane {
+    /// Starts the servers and returns once they are ready.
+    ///
+    /// # Errors
+    /// With the end of the log of the server that is to blame.
+    pub fn start(binaries: &Binaries, options: &Options) -> Result<Self, Error> {
+        let mut attempt = 1;
+        loop {
+            match Self::start_once(binaries, options) {
+                Err(Error::Ended { tail, .. }) if attempt < ATTEMPTS && tail.contains("address already in use") => {
+                    attempt += 1;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn start_once(binaries: &Binaries, options: &Options) -> Result<Self, Error> {
+        let folder = TempFolder::new("cpn-control-plane", options.keep_folder)?;
+        let (port, etcd_port) = (Port::free()?, Port::free()?);
+        write_credentials(folder.path(), port.number())?;
+        let etcd = etcd(binaries, folder.path(), etcd_port.number()).start()?;
+        let mut control_plane = Self {
+            controller_manager: None,
+            api_server: None,
+            etcd,
+            port,
+            etcd_port,
+            folder,
+            binaries: binaries.clone(),
+            options: options.clone(),
+        };
+        control_plane.start_api_server()?;
+        if control_plane.options.controller_manager {
+            control_plane.start_controller_manager()?;
+        }
+        Ok(control_plane)
+    }
+
+    /// The address of the API server.
+    pub fn url(&self) -> String {
+        url(self.port.number())
+    }
+
+    /// Everything this control plane writes: logs, data, kubeconfigs.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The kubeconfig of an administrator who may do everything.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.folder().join("kubeconfig")
+    }
+
+    /// The path of kubectl, for those who run it on their own.
+    pub fn kubectl_program(&self) -> &Path {
+        &self.binaries.kubectl
+    }
+
+    /// The audit log: one JSON event per line, see [`crate::audit::writes`].
+    pub fn audit_log(&self) -> PathBuf {
+        self.folder().join("audit.log")
+    }
+
+    /// The process ids of the servers that run.
+    pub fn process_ids(&self) -> Vec<u32> {
+        self.controller_manager.iter().chain(&self.api_server).chain([&self.etcd]).map(Child::id).collect()
+    }
+
+    /// Returns nothing while every server that should run does.
+    ///
+    /// # Errors
+    /// [`Error::Ended`] with the end of its log when one has ended by itself.
+    pub fn check(&mut self) -> Result<(), Error> {
+        self.etcd.check()?;
+        self.api_server.iter_mut().chain(&mut self.controller_manager).try_for_each(Child::check)
+    }
+
+    /// Runs kubectl as the administrator.
+    ///
+    /// # Errors
+    /// When kubectl cannot run at all. That it failed is in the answer: see [`KubectlOutput::ok`].
+    pub fn kubectl<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Result<KubectlOutput, Error> {
+        self.run_kubectl(&self.kubeconfig(), arguments, None)
+    }
+
+    /// Runs kubectl as the administrator, with something to read.
+    pub fn kubectl_stdin<A: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = A>,
+        input: &str,
+    ) -> Result<KubectlOutput, Error> {
+        self.run_kubectl(&self.kubeconfig(), arguments, Some(input))
+    }
+
+    /// Runs kubectl as whoever the kubeconfig names.
+    pub fn kubectl_as<A: AsRef<OsStr>>(
+        &self,
+        kubeconfig: &Path,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Result<KubectlOutput, Error> {
+        self.run_kubectl(kubeconfig, arguments, None)
+    }
+
+    /// Writes a kubeconfig with a token of a service account, which has to exist, and returns its path.
+    ///
+    /// The token is a real one, so RBAC applies as in a Pod. It is good for a month and dies with the account.
+    pub fn service_account_kubeconfig(&self, namespace: &str, name: &str) -> Result<PathBuf, Error> {
+        let life = format!("--duration={TOKEN_LIFE}");
+        let token = self.kubectl(["create", "token", name, "--namespace", namespace, &life])?.ok()?;
+        let path = self.folder().join(format!("kubeconfig-{namespace}-{name}"));
+        let user = format!("{namespace}-{name}");
+        // The namespace too, as in a Pod: clients take it for their own.
+        write_private(&path, &kubeconfig(self.folder(), self.port.number(), &user, token.trim(), namespace))?;
+        Ok(path)
+    }
+
+    /// Kills the API server, as an outage would. etcd and the data stay.
+    pub fn stop_api_server(&mut self) -> Result<(), Error> {
+        self.api_server.take().map_or(Ok(()), |server| server.kill().map(drop))
+    }
+
+    /// Starts the API server on the same address with the same data, and returns once it is ready; nothing when it runs.
+    pub fn start_api_server(&mut self) -> Result<(), Error> {
+        if let Some(server) = &mut self.api_server {
+            return server.check();
+        }
+        self.api_server = Some(self.api_server_program().start()?);
+        self.wait_until_ready("kube-apiserver", |control_plane| {
+            Ok(control_plane.kubectl(["get", "--raw", "/readyz"])?.success())
+        })
+    }
+
+    /// Ends everything and removes the folder, unless it is to be kept.
+    pub fn stop(self) -> Result<(), Error> {
+        let Self { controller_manager, api_server, etcd, port: _port, etcd_port: _etcd_port, folder: _folder, .. } =
+            self;
+        for child in controller_manager.into_iter().chain(api_server).chain([etcd]) {
+            child.kill()?;
+        }
+        Ok(())
+    }
+
+    fn start_controller_manager(&mut self) -> Result<(), Error> {
+        let log = self.folder().join("kube-controller-manager.log");
+        let program = Program::new("kube-controller-manager", &self.binaries.kube_controller_manager, log)
+            .arg(flag("kubeconfig", self.folder().join("kubeconfig-controller-manager")))
+            .arg(format!("--controllers={CONTROLLERS}"))
+            // There is one, and its health is told by what it does.
+            .args(["--leader-elect=false", "--secure-port=0"]);
+        self.controller_manager = Some(program.start()?);
+        // The first thing it visibly does: all its controllers start together.
+        self.wait_until_ready("kube-controller-manager", |control_plane| {
+            Ok(control_plane.kubectl(["get", "serviceaccount", "default", "--namespace", "default"])?.success())
+        })
+    }
+
+    fn wait_until_ready(
+        &mut self,
+        name: &str,
+        mut ready: impl FnMut(&Self) -> Result<bool, Error>,
+    ) -> Result<(), Error> {
+        let what = format!("readiness of {name}");
+        let waited = wait_until(&what, self.options.ready_within, || {
+            self.check()?;
+            Ok(ready(self)?.then_some(()))
+        });
+        match waited {
+            // The folder may be gone by the time that anybody reads the message.
+            Err(Error::TimedOut { what, within, .. }) => {
+                let detail = tail(&self.folder().join(format!("{name}.log")), 25);
+                Err(Error::TimedOut { what, within, detail })
+            }
+            other => other,
+        }
+    }
+
+    fn api_server_program(&self) -> Program {
+        let folder = self.folder();
+        let certificates = folder.join("certificates");
+        // The key of its own certificate also signs the tokens of ServiceAccounts: it is made at the first start, before
+        // it is read for this, and kept for the next. One key less to make, with no tool that might be missing.
+        let key = certificates.join("apiserver.key");
+        Program::new("kube-apiserver", &self.binaries.kube_apiserver, folder.join("kube-apiserver.log"))
+            .arg(format!("--etcd-servers=http://127.0.0.1:{}", self.etcd_port.number()))
+            .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
+            // A loopback address is no valid endpoint of the `kubernetes` Service: without this it complains for ever.
+            .arg("--endpoint-reconciler-type=none")
+            .arg(format!("--secure-port={}", self.port.number()))
+            .arg(flag("cert-dir", certificates))
+            .arg("--service-account-issuer=https://kubernetes.default.svc.cluster.local")
+            .arg(flag("service-account-key-file", &key))
+            .arg(flag("service-account-signing-key-file", &key))
+            .arg(flag("token-auth-file", folder.join("tokens.csv")))
+            .arg("--authorization-mode=RBAC")
+            .arg("--service-cluster-ip-range=10.0.0.0/24")
+            .arg(flag("audit-policy-file", folder.join("audit-policy.yaml")))
+            .arg(flag("audit-log-path", self.audit_log()))
+            // Megabytes, and never reached: a log that rotates would lose counts.
+            .arg("--audit-log-maxsize=100000")
+            .args(&self.options.api_server_arguments)
+    }
+
+    fn run_kubectl<A: AsRef<OsStr>>(
+        &self,
+        kubeconfig: &Path,
+        arguments: impl IntoIterator<Item = A>,
+        input: Option<&str>,
+    ) -> Result<KubectlOutput, Error> {
+        let arguments: Vec<OsString> = arguments.into_iter().map(|argument| argument.as_ref().to_owned()).collect();
+        let output = run(self.kubectl_command(kubeconfig).args(&arguments), input)?;
+        Ok(KubectlOutput {
+            arguments: arguments.iter().map(|argument| argument.to_string_lossy()).collect::<Vec<_>>().join(" "),
+            status: output.status,
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
+    fn kubectl_command(&self, kubeconfig: &Path) -> Command {
+        let mut command = Command::new(&self.binaries.kubectl);
+        command
+            .env("KUBECONFIG", kubeconfig)
+            // Nothing of the user's: a preference could change what commands do, and a cache of what another server on the
+            // same port offered would hide new resources.
+            .env("KUBERC", "off")
+            .env("KUBECACHEDIR", self.folder().join("kubectl-cache"));
+        command
+    }
+}
+
+/// What kubectl answered.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct KubectlOutput {
+    /// What it was called with, for messages.
+    pub arguments: String,
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it wrote to its standard output.
+    pub stdout: String,
+    /// What it wrote to its error stream.
+    pub stderr: String,
+}
+
+impl KubectlOutput {
+    /// Returns whether it ended well.
+    pub fn success(&self) -> bool {
+        self.status.success()
+    }
+
+    /// Returns its standard output.
+    ///
+    /// # Errors
+    /// [`Error::Kubectl`] with its error stream when it failed.
+    pub fn ok(self) -> Result<String, Error> {
+        if self.success() {
+            return Ok(self.stdout);
+        }
+        Err(Error::Kubectl { arguments: self.arguments, status: self.status, stderr: self.stderr.trim().to_owned() })
+    }
+}
+
+/// Runs kubectl to its end, with something to read or nothing.
+fn run(command: &mut Command, input: Option<&str>) -> Result<std::process::Output, Error> {
+    let failed = || Error::doing("run kubectl");
+    let Some(input) = input else {
+        return command.stdin(Stdio::null()).output().map_err(failed());
+    };
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(failed())?;
+    let stdin = child.stdin.take();
+    // In a thread of its own: both sides would wait for ever once the pipes are full.
+    thread::scope(|scope| {
+        // A program that stops reading tells its reasons itself.
+        scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(input.as_bytes())));
+        child.wait_with_output().map_err(failed())
+    })
+}
+
+fn etcd(binaries: &Binaries, folder: &Path, port: u16) -> Program {
+    let url = format!("http://127.0.0.1:{port}");
+    Program::new("etcd", &binaries.etcd, folder.join("etcd.log"))
+        .arg(flag("data-dir", folder.join("etcd")))
+        .args([format!("--listen-client-urls={url}"), format!("--advertise-client-urls={url}")])
+        // There are no peers: any port will do.
+        .arg("--listen-peer-urls=http://127.0.0.1:0")
+        // What is lost when the machine stops is lost with the whole folder anyway.
+        .arg("--unsafe-no-fsync")
+        .arg("--log-level=warn")
+}
+
+/// Everything that has to be there before the API server starts, but for its certificate, which it makes itself.
+fn write_credentials(folder: &Path, port: u16) -> Result<(), Error> {
+    let users = [("kubeconfig", ADMIN), ("kubeconfig-controller-manager", "system:kube-controller-manager")];
+    let mut tokens = String::new();
+    for (file, user) in users {
+        let token = secret()?;
+        tokens.extend([token.as_str(), ",", user, ",", user, ",system:masters\n"]);
+        write_private(&folder.join(file), &kubeconfig(folder, port, user, &token, "default"))?;
+    }
+    write_private(&folder.join("tokens.csv"), &tokens)?;
+    write_private(&folder.join("audit-policy.yaml"), AUDIT_POLICY)
+}
+
+fn kubeconfig(folder: &Path, port: u16, user: &str, token: &str, namespace: &str) -> String {
+    // The file holds the server's certificate and the authority that signed it.
+    let authority = folder.join("certificates").join("apiserver.crt");
+    let authority = authority.to_string_lossy();
+    // YAML reads JSON, and JSON needs no thought about quoting.
+    let config = serde_json::json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "cpn", "cluster": {"server": url(port), "certificate-authority": authority}}],
+        "users": [{"name": user, "user": {"token": token}}],
+        "contexts": [{"name": "cpn", "context": {"cluster": "cpn", "user": user, "namespace": namespace}}],
+        "current-context": "cpn",
+    });
+    format!("{config:#}\n")
+}
+
+fn url(port: u16) -> String {
+    format!("https://127.0.0.1:{port}")
+}
+
+fn flag(name: &str, value: impl AsRef<Path>) -> OsString {
+    let mut flag = OsString::from(format!("--{name}="));
+    flag.push(value.as_ref());
+    flag
+}
