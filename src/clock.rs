@@ -60,6 +60,39 @@ impl Clock for ManualClock {
     }
 }
 
+/// The moment after which a call that costs money or loses a number must no longer be sent.
+///
+/// Measured on the boot clock, which also counts the time that a machine slept: a process that was suspended between
+/// its decision and the call finds the fence closed.
+#[derive(Clone)]
+pub struct Fence {
+    clock: SharedClock,
+    deadline: Moment,
+}
+
+impl Fence {
+    /// A fence that closes at `deadline`.
+    pub fn new(clock: SharedClock, deadline: Moment) -> Self {
+        Self { clock, deadline }
+    }
+
+    /// Whether sending is still allowed; not at the deadline itself.
+    pub fn is_open(&self) -> bool {
+        self.clock.now().boot < self.deadline
+    }
+
+    /// When it closes.
+    pub fn deadline(&self) -> Moment {
+        self.deadline
+    }
+}
+
+impl std::fmt::Debug for Fence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fence").field("deadline", &self.deadline).finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,5 +101,19 @@ mod tests {
     fn the_boot_clock_only_goes_forward() {
         let first = SystemClock.now();
         assert!(SystemClock.now().boot >= first.boot);
+    }
+
+    #[test]
+    fn a_fence_closes_at_its_deadline_and_stays_closed() {
+        let start = Now { wall: Timestamp::UNIX_EPOCH, boot: Moment::since_boot(Duration::from_secs(100)) };
+        let clock = Arc::new(ManualClock::at(start));
+        let fence = Fence::new(clock.clone(), start.boot.after(Duration::from_secs(10)));
+        assert!(fence.is_open());
+        clock.advance(Duration::from_secs(9));
+        assert!(fence.is_open());
+        clock.advance(Duration::from_secs(1));
+        assert!(!fence.is_open());
+        clock.set_wall(Timestamp::UNIX_EPOCH);
+        assert!(!fence.is_open(), "the wall clock has no say");
     }
 }
