@@ -5,4 +5,5 @@ pub mod api;
 pub mod clock;
 pub mod domain;
 pub mod plan;
+pub mod twilio;
 pub mod yaml;

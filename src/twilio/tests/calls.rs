@@ -1,0 +1,344 @@
+use serde_json::json;
+
+use super::*;
+use crate::domain::{AddressSid, BundleSid, Capability, Field, IdentitySid};
+
+const BASE: &str = "https://api.twilio.com/2010-04-01/Accounts/AC00000000000000000000000000000000";
+
+fn not_found() -> Scripted {
+    answer(404, r#"{"code":20404,"message":"The requested resource was not found","status":404}"#)
+}
+
+#[tokio::test]
+async fn a_purchase_is_one_exact_request() {
+    let script = Script::of([answer(201, held("+14185551234").to_string())]);
+    let bought = script.client().buy(&canary_token(), &purchase(), &open_fence()).await.unwrap();
+    assert_eq!(bought.sid, number_sid());
+    assert_eq!(script.target(), format!("POST {BASE}/IncomingPhoneNumbers.json"));
+    let asked = script.asked();
+    assert_eq!(
+        std::str::from_utf8(asked[0].body()).unwrap(),
+        "PhoneNumber=%2B14185551234&FriendlyName=%5Bcpn%3Aabcde.abcdefghijk%5D+%28418%29+555-1234\
+         &SmsUrl=https%3A%2F%2Fexample.com%2Fsms%3Fkey%3Dcanary&SmsMethod=POST&SmsApplicationSid="
+    );
+    let headers = asked[0].headers();
+    assert_eq!(headers["content-type"], "application/x-www-form-urlencoded");
+    assert!(headers["authorization"].is_sensitive());
+    let basic = headers["authorization"].to_str().unwrap().strip_prefix("Basic ").unwrap();
+    let pair = data_encoding::BASE64.decode(basic.as_bytes()).unwrap();
+    assert_eq!(pair, format!("{}:{TOKEN}", account()).into_bytes());
+}
+
+#[tokio::test]
+async fn an_api_key_signs_in_as_itself() {
+    let script = Script::of([answer(201, held("+14185551234").to_string())]);
+    script.client().buy(&canary_key(), &purchase(), &open_fence()).await.unwrap();
+    let asked = script.asked();
+    let basic = asked[0].headers()["authorization"].to_str().unwrap().strip_prefix("Basic ").unwrap();
+    let pair = data_encoding::BASE64.decode(basic.as_bytes()).unwrap();
+    assert_eq!(pair, format!("SK{}:{KEY_SECRET}", "0".repeat(32)).into_bytes());
+    assert!(asked[0].uri().path().contains("/AC0"), "the path has the account all the same");
+}
+
+#[test]
+fn everything_that_is_managed_is_in_the_form() {
+    let zeros = "0".repeat(32);
+    let mut purchase = purchase();
+    purchase.setup.sms.url = "https://example.com/sms".to_owned();
+    purchase.setup.sms.fallback = Some(("https://example.com/f".to_owned(), HttpMethod::GET));
+    purchase.setup.voice = Some(Webhook {
+        url: "https://example.com/v".to_owned(),
+        method: HttpMethod::GET,
+        fallback: Some(("https://example.com/w".to_owned(), HttpMethod::POST)),
+    });
+    purchase.regulatory = Regulatory {
+        address: Some(AddressSid::parse(&format!("AD{zeros}")).unwrap()),
+        bundle: Some(BundleSid::parse(&format!("BU{zeros}")).unwrap()),
+        identity: Some(IdentitySid::parse(&format!("RI{zeros}")).unwrap()),
+    };
+    let form = super::super::numbers::purchase_form(&purchase);
+    let pairs: Vec<_> = url::form_urlencoded::parse(form.as_bytes()).into_owned().collect();
+    let pairs: Vec<_> = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(
+        pairs,
+        [
+            ("PhoneNumber", "+14185551234"),
+            ("FriendlyName", "[cpn:abcde.abcdefghijk] (418) 555-1234"),
+            ("SmsUrl", "https://example.com/sms"),
+            ("SmsMethod", "POST"),
+            ("SmsFallbackUrl", "https://example.com/f"),
+            ("SmsFallbackMethod", "GET"),
+            ("SmsApplicationSid", ""),
+            ("VoiceUrl", "https://example.com/v"),
+            ("VoiceMethod", "GET"),
+            ("VoiceFallbackUrl", "https://example.com/w"),
+            ("VoiceFallbackMethod", "POST"),
+            ("AddressSid", format!("AD{zeros}").as_str()),
+            ("BundleSid", format!("BU{zeros}").as_str()),
+            ("IdentitySid", format!("RI{zeros}").as_str()),
+        ]
+    );
+    assert!(!form.contains("AreaCode"));
+}
+
+#[tokio::test]
+async fn a_purchase_counts_only_with_our_account_and_number() {
+    let ours = held("+14185551234");
+    let mut foreign = ours.clone();
+    foreign["account_sid"] = json!(format!("AC{}", "1".repeat(32)));
+    for good in [answer(201, ours.to_string()), answer(200, ours.to_string())] {
+        let script = Script::of([good]);
+        assert!(script.client().buy(&canary_token(), &purchase(), &open_fence()).await.is_ok());
+    }
+    for bad in [
+        answer(201, held("+14185559999").to_string()),
+        answer(201, foreign.to_string()),
+        answer(201, ""),
+        answer(201, "<html>welcome</html>"),
+        answer(200, "{}"),
+        answer(202, ours.to_string()),
+        answer(204, ""),
+        answer(201, format!("{ours}garbage")),
+        Err(TransportError::Interrupted("reset".to_owned())),
+    ] {
+        let script = Script::of([bad]);
+        let trouble = script.client().buy(&canary_token(), &purchase(), &open_fence()).await.unwrap_err();
+        assert_eq!(trouble.meaning, Meaning::Ambiguous, "{trouble}");
+        assert_eq!((script.outcomes(), script.asked().len()), (vec!["ambiguous"], 1));
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_sent_once_the_fence_is_closed() {
+    let script = Script::of([]);
+    let client = script.client();
+    let fence = closed_fence();
+    let fields = [(Field::SmsUrl, String::new())];
+    for trouble in [
+        client.buy(&canary_token(), &purchase(), &fence).await.unwrap_err(),
+        client.update(&canary_token(), &number_sid(), &fields, Some(&fence)).await.unwrap_err(),
+        client.release(&canary_token(), &number_sid(), &fence).await.unwrap_err(),
+    ] {
+        assert_eq!((trouble.meaning, trouble.class), (Meaning::NotSent, Class::Unavailable));
+        assert!(trouble.detail.contains("the send deadline was over"));
+    }
+    assert!(script.asked().is_empty());
+    assert_eq!(script.outcomes(), ["not_sent"; 3]);
+}
+
+/// Becomes ready only after its clock went past the fence.
+#[derive(Clone)]
+struct Slow(Arc<ManualClock>, Arc<Mutex<bool>>);
+
+impl tower::Service<Request<Bytes>> for Slow {
+    type Response = Response<Bytes>;
+    type Error = TransportError;
+    type Future = std::future::Ready<Scripted>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), TransportError>> {
+        self.0.advance(Duration::from_secs(10));
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Bytes>) -> Self::Future {
+        *self.1.lock().unwrap() = true;
+        std::future::ready(answer(201, ""))
+    }
+}
+
+#[tokio::test]
+async fn the_fence_is_looked_at_when_the_transport_is_ready() {
+    let (clock, fence) = fence();
+    let called = Arc::new(Mutex::new(false));
+    let client = client(Transport::new(Slow(clock, called.clone())));
+    assert!(fence.is_open());
+    let trouble = client.buy(&canary_token(), &purchase(), &fence).await.unwrap_err();
+    assert_eq!(trouble.meaning, Meaning::NotSent);
+    assert!(!*called.lock().unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transport_that_never_answers_times_out() {
+    let transport = Transport::new(tower::service_fn(|_: Request<Bytes>| std::future::pending::<Scripted>()));
+    let trouble = client(transport).buy(&canary_token(), &purchase(), &open_fence()).await.unwrap_err();
+    assert_eq!((trouble.meaning, trouble.detail.as_str()), (Meaning::Ambiguous, "no answer came within 30s"));
+}
+
+#[tokio::test]
+async fn a_number_is_absent_only_on_twilios_word() {
+    let script = Script::of([not_found()]);
+    assert_eq!(script.client().number(&canary_token(), &number_sid()).await, Ok(None));
+    assert_eq!(script.target(), format!("GET {BASE}/IncomingPhoneNumbers/{}.json", number_sid()));
+
+    let script = Script::of([answer(404, "<html>not found</html>")]);
+    assert_eq!(script.client().number(&canary_token(), &number_sid()).await.unwrap_err().meaning, Meaning::Ambiguous);
+    let script = Script::of([answer(200, held("+14185551234").to_string())]);
+    assert!(script.client().number(&canary_token(), &number_sid()).await.unwrap().is_some());
+
+    let other = PhoneNumberSid::parse(&format!("PN{}", "1".repeat(32))).unwrap();
+    let script = Script::of([answer(200, held("+14185551234").to_string())]);
+    assert_eq!(script.client().number(&canary_token(), &other).await.unwrap_err().meaning, Meaning::Ambiguous);
+}
+
+#[tokio::test]
+async fn an_update_sends_what_is_named_and_empty_clears() {
+    let fields = [(Field::SmsUrl, "https://example.com/a b".to_owned()), (Field::SmsApplicationSid, String::new())];
+    let script = Script::of([answer(200, held("+14185551234").to_string())]);
+    script.client().update(&canary_token(), &number_sid(), &fields, None).await.unwrap();
+    assert_eq!(script.target(), format!("POST {BASE}/IncomingPhoneNumbers/{}.json", number_sid()));
+    assert_eq!(script.asked()[0].body().as_ref(), b"SmsUrl=https%3A%2F%2Fexample.com%2Fa+b&SmsApplicationSid=");
+
+    let mut other = held("+14185551234");
+    other["sid"] = json!(format!("PN{}", "1".repeat(32)));
+    let script = Script::of([answer(200, other.to_string())]);
+    let trouble = script.client().update(&canary_token(), &number_sid(), &fields, None).await.unwrap_err();
+    assert_eq!(trouble.meaning, Meaning::Ambiguous);
+}
+
+#[tokio::test]
+async fn a_release_is_done_or_not_found() {
+    for (scripted, wanted) in [(answer(204, ""), Released::Done), (not_found(), Released::NotFound)] {
+        let script = Script::of([scripted]);
+        assert_eq!(script.client().release(&canary_token(), &number_sid(), &open_fence()).await, Ok(wanted));
+        assert_eq!(script.target(), format!("DELETE {BASE}/IncomingPhoneNumbers/{}.json", number_sid()));
+    }
+    for (scripted, meaning) in [
+        (answer(200, "<html>"), Meaning::Ambiguous),
+        (answer(404, "<html>"), Meaning::Ambiguous),
+        (answer(400, r#"{"code":99999,"message":"emergency address"}"#), Meaning::RefusedOtherwise),
+    ] {
+        let script = Script::of([scripted]);
+        let trouble = script.client().release(&canary_token(), &number_sid(), &open_fence()).await.unwrap_err();
+        assert_eq!(trouble.meaning, meaning);
+    }
+}
+
+#[tokio::test]
+async fn a_search_asks_for_everything_and_checks_again() {
+    let mut wanted = search();
+    wanted.area_code = Some("418".to_owned());
+    wanted.contains = Some("+*1234$".to_owned());
+    wanted.locality = Some("Québec City".to_owned());
+    wanted.region = Some("QC".to_owned());
+    wanted.postal_code = Some("G1R".to_owned());
+    wanted.near_number = Some(E164::parse("+14185550100").unwrap());
+    wanted.distance_miles = Some(10);
+    wanted.capabilities = vec![Capability::SMS, Capability::Voice];
+    let offer = |number: &str| {
+        json!({"phone_number": number, "friendly_name": "(418) 555-1234", "locality": "Québec", "region": "QC",
+            "iso_country": "CA", "capabilities": {"voice": true, "SMS": true, "MMS": false}, "lata": null,
+            "latitude": "46.8", "address_requirements": "none", "beta": false})
+    };
+    let mut no_sms = offer("+14185550003");
+    no_sms["capabilities"] = json!({"voice": true, "SMS": false});
+    let mut elsewhere = offer("+14185550004");
+    elsewhere["iso_country"] = json!("US");
+    let mut nameless = offer("+14185550005");
+    nameless["phone_number"] = json!(null);
+    let mut quiet = offer("+14185550006");
+    quiet["iso_country"] = json!(null);
+    let offers = json!({"uri": "/x", "available_phone_numbers": [
+        offer("+14185550001"), offer("+15815550002"), no_sms, elsewhere, nameless, quiet,
+    ]});
+    let script = Script::of([answer(200, offers.to_string())]);
+    let found = script.client().search(&canary_token(), &wanted).await.unwrap();
+    let numbers: Vec<_> = found.iter().map(|offer| offer.phone_number.as_str()).collect();
+    assert_eq!(numbers, ["+14185550001", "+14185550006"]);
+    assert_eq!((found[0].locality.as_deref(), found[0].address_requirements.as_str()), (Some("Québec"), "none"));
+    assert_eq!(
+        script.target(),
+        format!(
+            "GET {BASE}/AvailablePhoneNumbers/CA/Local.json?AreaCode=418&Contains=%2B*1234%24\
+             &InLocality=Qu%C3%A9bec+City&InRegion=QC&InPostalCode=G1R&NearNumber=%2B14185550100&Distance=10\
+             &SmsEnabled=true&VoiceEnabled=true&Beta=false&PageSize=30"
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_search_is_empty_or_tells_why() {
+    let mut wanted = search();
+    wanted.allow_beta = true;
+    wanted.contains = Some(String::new());
+    wanted.number_type = NumberType::TollFree;
+    let script = Script::of([answer(200, r#"{"available_phone_numbers":[],"uri":"/x"}"#)]);
+    assert_eq!(script.client().search(&canary_token(), &wanted).await, Ok(Vec::new()));
+    assert_eq!(script.target(), format!("GET {BASE}/AvailablePhoneNumbers/CA/TollFree.json?PageSize=30"));
+
+    let script = Script::of([not_found()]);
+    let trouble = script.client().search(&canary_token(), &wanted).await.unwrap_err();
+    assert!(trouble.class == Class::NotFound && trouble.remedy.contains("spec.search.type"));
+}
+
+#[tokio::test]
+async fn a_filter_that_twilio_would_ignore_is_refused() {
+    let mut wanted = search();
+    wanted.country = CountryCode::parse("GB").unwrap();
+    wanted.area_code = Some("418".to_owned());
+    let script = Script::of([]);
+    let trouble = script.client().search(&canary_token(), &wanted).await.unwrap_err();
+    assert_eq!((trouble.meaning, trouble.class), (Meaning::NotSent, Class::InvalidRequest));
+    assert!(trouble.detail.contains("spec.search.areaCodes"), "{trouble}");
+}
+
+#[tokio::test]
+async fn the_account_is_read_and_a_narrow_key_is_no_bad_key() {
+    let body =
+        json!({"sid": account(), "auth_token": TOKEN, "status": "suspended", "type": "Trial", "friendly_name": "x"});
+    let script = Script::of([answer(200, body.to_string())]);
+    let read = script.client().account(&canary_token()).await.unwrap();
+    assert_eq!((read.status.clone(), read.account_type.clone()), (AccountStatus::Suspended, AccountType::Trial));
+    assert_clean(&format!("{read:?}"));
+    assert_eq!(script.target(), format!("GET {BASE}.json"));
+
+    let denied = || answer(401, r#"{"code":20003,"message":"Authenticate","status":401}"#);
+    let script = Script::of([denied(), denied()]);
+    let key = script.client().account(&canary_key()).await.unwrap_err();
+    assert_eq!((key.meaning, key.class), (Meaning::RefusedOtherwise, Class::AccountLimited));
+    let token = script.client().account(&canary_token()).await.unwrap_err();
+    assert_eq!((token.meaning, token.class), (Meaning::Credentials, Class::CredentialsRejected));
+    assert_eq!(script.outcomes(), ["refused", "credentials"]);
+}
+
+#[tokio::test]
+async fn prices_are_decimals_of_the_right_country() {
+    let body = r#"{"country":"Canada","iso_country":"CA","price_unit":"USD","url":"x","phone_number_prices":[
+        {"number_type":"local","base_price":"1.00","current_price":"1.15"},
+        {"number_type":"toll free","base_price":2.15,"current_price":null},
+        {"number_type":"national","base_price":"9","current_price":"9"},
+        {"number_type":"mobile","base_price":null}]}"#;
+    let country = CountryCode::parse("CA").unwrap();
+    let script = Script::of([answer(200, body)]);
+    let prices = script.client().number_prices(&canary_token(), &country).await.unwrap();
+    let text = |kind| prices.monthly(kind).map(|money| money.to_string());
+    assert_eq!(text(NumberType::Local).as_deref(), Some("1.15 USD"));
+    assert_eq!(text(NumberType::TollFree).as_deref(), Some("2.15 USD"));
+    assert_eq!(text(NumberType::Mobile), None);
+    assert_eq!(script.target(), "GET https://pricing.twilio.com/v1/PhoneNumbers/Countries/CA");
+
+    let script = Script::of([answer(200, body)]);
+    let other = CountryCode::parse("US").unwrap();
+    assert!(script.client().number_prices(&canary_token(), &other).await.is_err());
+}
+
+#[tokio::test]
+async fn no_secret_is_in_any_trouble_or_record() {
+    for (credentials, secret) in [(canary_token(), TOKEN), (canary_key(), KEY_SECRET), (canary_key(), TOKEN)] {
+        let url = "https://example.com/sms?key=canary";
+        let echo = json!({"code": 20_003, "message": format!("account {} secret {secret} url {url}", account())});
+        let bad_item = json!({"incoming_phone_numbers": [{"sid": secret, "account_sid": secret}]});
+        let wrong_type = json!({"incoming_phone_numbers": format!("{url} {secret}")});
+        let script = Script::of([
+            answer(401, echo.to_string()),
+            answer(200, bad_item.to_string()),
+            answer(200, wrong_type.to_string()),
+            Err(TransportError::NotSent(format!("proxy https://u:{secret}@example.com/?key=canary"))),
+            Err(TransportError::Interrupted(format!("{secret}: {secret}"))),
+        ]);
+        for _ in 0..5 {
+            let trouble = script.client().numbers(&credentials).await.unwrap_err();
+            assert_clean(&format!("{trouble} {trouble:?} {:?}", script.client()));
+        }
+        assert_clean(&format!("{:?}", script.records.lock().unwrap()));
+    }
+}
