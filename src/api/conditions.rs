@@ -188,11 +188,21 @@ pub struct Wanted {
 const MESSAGE_BYTES: usize = 1024;
 
 /// Brings a list up to date: exactly the wanted conditions, in their fixed order, each with `observedGeneration`;
-/// `lastTransitionTime` moves only where `status` did. Types of other writers are kept behind ours.
-pub fn update(old: &[Condition], wanted: &[Wanted], generation: i64, now: Timestamp) -> Vec<Condition> {
+/// `lastTransitionTime` moves only where `status` did. Of the types in `keep` nothing new was learnt: they stay as they
+/// are. Types of other writers are kept behind ours.
+pub fn update(
+    old: &[Condition],
+    wanted: &[Wanted],
+    keep: &[ConditionType],
+    generation: i64,
+    now: Timestamp,
+) -> Vec<Condition> {
     let mut new: Vec<Condition> = Vec::with_capacity(wanted.len());
     for kind in ConditionType::ALL {
-        let Some(want) = wanted.iter().find(|w| w.kind == kind) else { continue };
+        let Some(want) = wanted.iter().find(|w| w.kind == kind) else {
+            new.extend(find(old, kind).filter(|_| keep.contains(&kind)).cloned());
+            continue;
+        };
         let before = old.iter().find(|c| c.type_ == kind.as_str() && c.status == want.status.as_str());
         new.push(Condition {
             type_: kind.as_str().to_owned(),
@@ -237,11 +247,11 @@ mod tests {
     #[test]
     fn transition_time_moves_only_with_status() {
         let (early, late) = (Timestamp::UNIX_EPOCH, Timestamp::from_second(60).unwrap());
-        let first = update(&[], &[want(ConditionType::Ready, Truth::True, "a")], 1, early);
-        let same = update(&first, &[want(ConditionType::Ready, Truth::True, "b")], 2, late);
+        let first = update(&[], &[want(ConditionType::Ready, Truth::True, "a")], &[], 1, early);
+        let same = update(&first, &[want(ConditionType::Ready, Truth::True, "b")], &[], 2, late);
         assert_eq!(same[0].last_transition_time.0, early);
         assert_eq!((same[0].message.as_str(), same[0].observed_generation), ("b", Some(2)));
-        let moved = update(&same, &[want(ConditionType::Ready, Truth::False, "b")], 2, late);
+        let moved = update(&same, &[want(ConditionType::Ready, Truth::False, "b")], &[], 2, late);
         assert_eq!(moved[0].last_transition_time.0, late);
     }
 
@@ -255,7 +265,7 @@ mod tests {
         );
         assert_eq!(old[0].type_, "Ready");
         old.push(Condition { type_: "example.org/Checked".into(), ..old[0].clone() });
-        let new = update(&old, &[want(ConditionType::Ready, Truth::True, "")], 1, Timestamp::UNIX_EPOCH);
+        let new = update(&old, &[want(ConditionType::Ready, Truth::True, "")], &[], 1, Timestamp::UNIX_EPOCH);
         assert_eq!(new.iter().map(|c| c.type_.as_str()).collect::<Vec<_>>(), ["Ready", "example.org/Checked"]);
     }
 
@@ -265,13 +275,14 @@ mod tests {
             want(ConditionType::Ready, Truth::True, "in service"),
             want(ConditionType::InboundSms, Truth::Unknown, ""),
         ];
-        let first = update(&[], &wanted, 3, Timestamp::UNIX_EPOCH);
-        assert_eq!(update(&first, &wanted, 3, Timestamp::MAX), first);
+        let first = update(&[], &wanted, &[], 3, Timestamp::UNIX_EPOCH);
+        assert_eq!(update(&first, &wanted, &[], 3, Timestamp::MAX), first);
     }
 
     #[test]
     fn long_messages_are_cut_at_a_character() {
-        let new = update(&[], &[want(ConditionType::Ready, Truth::True, &"é".repeat(2000))], 1, Timestamp::UNIX_EPOCH);
+        let new =
+            update(&[], &[want(ConditionType::Ready, Truth::True, &"é".repeat(2000))], &[], 1, Timestamp::UNIX_EPOCH);
         assert!(new[0].message.len() <= MESSAGE_BYTES);
     }
 }

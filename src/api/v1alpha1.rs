@@ -179,7 +179,7 @@ pub struct NumberSearch {
     /// Kind of number.
     #[serde(default, rename = "type")]
     pub number_type: SearchType,
-    /// Area codes in order of preference, such as ["418", "581"]. US and CA only.
+    /// Area codes in order of preference, such as 418 and 581. US and CA only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16), inner(length(max = 3), regex(pattern = "^[2-9][0-9]{2}$")))]
     #[x_kube(merge_strategy = ListMerge::Atomic, validation = Rule::new("self.all(a, self.exists_one(b, b == a))").message("each area code once"))]

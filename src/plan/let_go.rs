@@ -94,7 +94,7 @@ fn blind(
                 Plan::Blocked { probe, situation } => {
                     Plan::rest(probe, Situation::new(Kind::DeletionResolving, situation.message))
                 }
-                other => other,
+                other @ (Plan::Act { .. } | Plan::Rest { .. } | Plan::Done) => other,
             });
         }
     };

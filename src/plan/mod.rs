@@ -28,6 +28,7 @@ pub use desired::{Desired, ObjectKey, Wish};
 pub use keep::{remember, wiring};
 pub use list::AccountList;
 pub use observed::{Held, Memory, Observed};
+pub use setback::backoff;
 pub use situation::{Kind, Situation};
 pub use step::{Note, Plan, Post, Step};
 

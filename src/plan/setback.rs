@@ -19,7 +19,7 @@ const SECOND: Duration = Duration::from_secs(1);
 pub fn backoff(failures: u32, first: Duration, cap: Duration, spread: u64) -> Duration {
     let doubled = first.saturating_mul(1_u32.checked_shl(failures.min(16)).unwrap_or(u32::MAX)).min(cap);
     let permille = u32::try_from(spread.wrapping_add(u64::from(failures).wrapping_mul(0x9e37)) % 200).unwrap_or(0);
-    doubled - doubled / 1000 * permille
+    doubled.saturating_sub(doubled / 1000 * permille)
 }
 
 /// Waiting for a person who may act within seconds: often at first, then slower.

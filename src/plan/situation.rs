@@ -150,12 +150,13 @@ impl Situation {
     }
 
     /// The conditions to show, and the types whose earlier condition still holds because this pass learnt nothing of it.
+    #[allow(clippy::wildcard_enum_match_arm, reason = "most kinds say nothing about credentials")]
     pub fn conditions(&self, desired: &Desired, observed: &Observed) -> (Vec<Wanted>, Vec<ConditionType>) {
         let row = self.kind.row();
         let mut wanted = Vec::new();
         let mut keep = Vec::new();
         let mut set = |kind, status, reason, message: &str| {
-            wanted.push(Wanted { kind, status, reason, message: message.to_owned() })
+            wanted.push(Wanted { kind, status, reason, message: message.to_owned() });
         };
         set(ConditionType::Ready, row.ready.into(), row.reason, &self.message);
         if row.reconciling {
@@ -201,6 +202,7 @@ impl Situation {
         (wanted, keep)
     }
 
+    #[allow(clippy::wildcard_enum_match_arm, reason = "for most kinds it is what was seen of the number that counts")]
     /// The conditions about a held number: `InboundSms`, `OutboundSms` and `Observed`.
     fn service(
         &self,

@@ -127,13 +127,10 @@ impl Client {
         fields: &[(Field, String)],
         fence: Option<&Fence>,
     ) -> Result<IncomingNumber, Trouble> {
-        let mut form = Serializer::new(String::new());
-        for (field, value) in fields {
-            form.append_pair(field.parameter(), value);
-        }
+        // Finished at once: the serializer is not `Send` and must not live across the call.
+        let form = Serializer::new(String::new()).extend_pairs(fields.iter().map(|(f, v)| (f.parameter(), v))).finish();
         let url = self.number_url(credentials, sid);
-        let call =
-            Call::new("UpdateIncomingPhoneNumber", Method::POST, url, credentials).form(form.finish()).fenced(fence);
+        let call = Call::new("UpdateIncomingPhoneNumber", Method::POST, url, credentials).form(form).fenced(fence);
         self.call(call, |answer| this_number(&answer.body, credentials.account(), sid)).await
     }
 

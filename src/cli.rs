@@ -1,0 +1,135 @@
+//! The command line: types only. What they mean once validated is in [`crate::config`].
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::telemetry::logs::LogFormat;
+
+/// Buys, wires and keeps Twilio phone numbers that are declared as Kubernetes resources.
+#[derive(Debug, Parser)]
+#[command(name = "clinic-phone-operator", version, about, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the controller.
+    Run(Box<RunArgs>),
+    /// Print the CustomResourceDefinition.
+    Crd,
+}
+
+/// How to run the controller.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Name of this installation, kept in Git. It is part of every number's tag: a cluster rebuilt with the same id finds its
+    /// numbers again; two clusters must never share one.
+    #[arg(long, env = "CPN_INSTALLATION_ID")]
+    pub installation_id: String,
+
+    /// The id that this installation had before: numbers with its tags are ours, and are marked anew.
+    #[arg(long, env = "CPN_PREVIOUS_INSTALLATION_ID")]
+    pub previous_installation_id: Option<String>,
+
+    /// Base URL in place of Twilio's, for all its products. Plain http only on loopback.
+    #[arg(long, env = "CPN_TWILIO_URL")]
+    pub twilio_url: Option<String>,
+
+    /// Namespaces to serve, separated by commas. Default: all.
+    #[arg(long, env = "CPN_NAMESPACES", value_delimiter = ',')]
+    pub namespaces: Vec<String>,
+
+    /// The operator's own namespace, where the ledger of purchases is. Default: the one of its service account or kubeconfig.
+    #[arg(long, env = "CPN_OPERATOR_NAMESPACE")]
+    pub operator_namespace: Option<String>,
+
+    /// Where /livez, /readyz and /metrics are served.
+    #[arg(long, env = "CPN_ADMIN_LISTEN", default_value = "0.0.0.0:8080")]
+    pub admin_listen: SocketAddr,
+
+    /// The webhook of resources without `spec.sms.webhookURL`; {namespace} and {name} are filled in.
+    #[arg(long, env = "CPN_DEFAULT_SMS_WEBHOOK_URL")]
+    pub default_sms_webhook_url: Option<String>,
+
+    /// The fuse: at most so many purchases are begun in an hour, in all namespaces together.
+    #[arg(long, env = "CPN_MAX_PURCHASES_PER_HOUR", default_value_t = 30)]
+    pub max_purchases_per_hour: u32,
+
+    /// How long something that was sent to Twilio may still take effect. Nothing is decided on its absence before.
+    #[arg(long, env = "CPN_SETTLE_WINDOW", default_value = "2m", value_parser = duration)]
+    pub settle_window: Duration,
+
+    /// The longest that one call to Twilio may take.
+    #[arg(long, env = "CPN_TWILIO_TIMEOUT", default_value = "30s", value_parser = duration)]
+    pub twilio_timeout: Duration,
+
+    /// How often a number is compared with what is wanted, unless its resource says otherwise.
+    #[arg(long, env = "CPN_OBSERVE_INTERVAL", default_value = "1h", value_parser = duration)]
+    pub observe_interval: Duration,
+
+    /// How many resources are worked on at once.
+    #[arg(long, env = "CPN_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub concurrency: u16,
+
+    /// How log lines look.
+    #[arg(long, env = "CPN_LOG_FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+
+    /// Which log lines are written.
+    #[arg(long, env = "CPN_LOG", default_value = "info")]
+    pub log: String,
+
+    /// Name under which events are written. Default: the host's name.
+    #[arg(long, env = "CPN_INSTANCE")]
+    pub instance: Option<String>,
+}
+
+/// Reads `500ms`, `30s`, `5m`, `1h`, `1h30m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is not a duration; write it as 500ms, 30s, 5m, 1h or 1h30m");
+    let mut total = Duration::ZERO;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).filter(|i| *i > 0).ok_or_else(wrong)?;
+        let (number, tail) = rest.split_at(digits);
+        let unit = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(unit);
+        let number: u64 = number.parse().map_err(|_| wrong())?;
+        let part = match unit {
+            "ms" => Duration::from_millis(number),
+            "s" => Duration::from_secs(number),
+            "m" => Duration::from_secs(number.checked_mul(60).ok_or_else(wrong)?),
+            "h" => Duration::from_secs(number.checked_mul(3600).ok_or_else(wrong)?),
+            _ => return Err(wrong()),
+        };
+        total = total.checked_add(part).ok_or_else(wrong)?;
+        rest = tail;
+    }
+    if total.is_zero() { Err(wrong()) } else { Ok(total) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        for bad in ["", "5", "0s", "m", "5x", "-1s", "1 h", "99999999999999999999s"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,438 @@
+//! Does one step and folds its result in. One arm a step; nothing is chosen here.
+
+use std::sync::Arc;
+
+use kube::ResourceExt as _;
+use kube::api::{ListParams, Patch, PatchParams};
+
+use crate::api::v1alpha1::{ClaimOutcome, ClinicPhoneNumber};
+use crate::api::{FINALIZER, GROUP};
+use crate::domain::{AccountSid, E164, Field, Moment, PhoneNumberSid, Search, Trouble};
+use crate::plan::fuse::{Admission, Entry, Purpose};
+use crate::plan::observed::{Rival, StampView};
+use crate::plan::{AccountList, Claim, Note, ObjectKey, Post, Situation, Step};
+use crate::twilio::{Credentials, Released};
+
+use super::accounts::{Closed, Lane, ListTurn, Listed};
+use super::error::{Error, call};
+use super::ledger::Request;
+use super::pass::Pass;
+use super::{events, secrets};
+
+/// How a step ended.
+pub(super) enum Flow {
+    /// Decide again.
+    On,
+    /// The account's gate is full or another resource fetches the list: come back then, nothing to tell.
+    Later(Moment),
+    /// The resource is let go.
+    Gone,
+}
+
+/// How long to wait for a list that another resource fetches, should its call for us get lost.
+const LIST_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
+
+impl Pass<'_> {
+    pub(super) async fn execute(&mut self, step: Step, situation: &Situation) -> Result<Flow, Error> {
+        match step {
+            Step::AddFinalizer => self.finalizer(true).await?,
+            Step::ReadSecret => {
+                let reference = self.object.spec.credentials_secret_ref.clone();
+                let (view, credentials) = secrets::read(self.context, &self.desired.key.namespace, &reference).await?;
+                self.observed.credentials = view;
+                self.credentials = credentials;
+            }
+            Step::List { after, periodic } => return self.list(after, lane(periodic)).await,
+            Step::GetNumber { sid, periodic } => return self.get(&sid, lane(periodic)).await,
+            Step::Search { index, search } => return self.search(index, &search).await,
+            Step::LookAtRivals { number } => self.rivals(number).await?,
+            Step::LookAtOwners => self.owners().await?,
+            Step::Save { claim, held, note } => return self.announce_or_save(claim, held, note, situation).await,
+            Step::Stamp { claim, post } => return self.stamp(claim, post, situation).await,
+            Step::Post(post) => self.post(post).await?,
+            Step::Update { sid, fields, drift } => return self.update(&sid, &fields, drift).await,
+            Step::ReadDiscovery => self.discovery().await?,
+            Step::ReadLedger => {
+                let until = self.context.ledger.unsettled(&self.desired.tags).await?;
+                self.observed.memory.ledger_until = until.max(self.observed.memory.ledger_until);
+                self.observed.ledger_read = true;
+            }
+            Step::StampRelease { claim } => {
+                // Taken before the write: the window of whoever sees the stamp covers everything that it allows.
+                let deadline = self.context.clock.now().boot.after(self.context.settings.send_within);
+                let held = self.observed.held.clone();
+                let number = claim.number.clone();
+                self.save(Some(claim), held, Some(situation)).await?;
+                self.observed.release_stamped = true;
+                self.release = Some(self.permission(deadline, number));
+            }
+            Step::Release { sid, number } => return self.release(&sid, &number).await,
+            Step::RemoveFinalizer { note } => {
+                self.finalizer(false).await?;
+                if let Some(note) = note {
+                    events::tell(self.context, &self.object, &note).await;
+                }
+                return Ok(Flow::Gone);
+            }
+        }
+        Ok(Flow::On)
+    }
+
+    /// A merge patch that carries the version read: a conflict if anybody wrote in between.
+    async fn finalizer(&mut self, there: bool) -> Result<(), Error> {
+        let mut finalizers: Vec<_> = self.object.finalizers().iter().filter(|f| *f != FINALIZER).cloned().collect();
+        if there {
+            finalizers.push(FINALIZER.to_owned());
+        }
+        let patch = serde_json::json!({"metadata": {"resourceVersion": self.object.resource_version(), "finalizers": finalizers}});
+        let doing = if there { "adding the finalizer" } else { "removing the finalizer" };
+        let written =
+            call(doing, self.api().patch(self.name(), &PatchParams::default(), &Patch::Merge(&patch))).await?;
+        self.took(written);
+        Ok(())
+    }
+
+    fn credentials(&self) -> Result<(Credentials, AccountSid, [u8; 32]), Error> {
+        match (&self.credentials, self.observed.fingerprint()) {
+            (Some(credentials), Some(fingerprint)) => {
+                Ok((credentials.clone(), credentials.account().clone(), fingerprint))
+            }
+            _ => Err(Error::Bug("a call to Twilio without credentials".to_owned())),
+        }
+    }
+
+    /// Folds a closed gate in: trouble is told, a full gate is only waited for.
+    fn closed(&mut self, closed: Closed) -> Flow {
+        match closed {
+            Closed::Full(until) => Flow::Later(until),
+            Closed::Troubled(trouble, until) => {
+                self.observed.learn_trouble(trouble, Some(until));
+                Flow::On
+            }
+        }
+    }
+
+    /// Tells the gate how a call ended, and folds trouble in.
+    fn ended<T>(&mut self, account: &AccountSid, fingerprint: &[u8; 32], result: Result<T, Trouble>) -> Option<T> {
+        let until = self.context.accounts.note(
+            account,
+            fingerprint,
+            result.as_ref().map(|_| ()),
+            self.context.clock.now().boot,
+        );
+        match result {
+            Ok(answer) => Some(answer),
+            Err(trouble) => {
+                self.observed.learn_trouble(trouble, until);
+                None
+            }
+        }
+    }
+
+    async fn list(&mut self, after: Moment, lane: Lane) -> Result<Flow, Error> {
+        let (credentials, account, fingerprint) = self.credentials()?;
+        let context = self.context;
+        let now = context.clock.now().boot;
+        let permit = match context.accounts.list_turn(&account, &fingerprint, after, lane, &self.desired.key, now) {
+            Ok(ListTurn::Ready(listed)) => {
+                self.learn_listed(&listed);
+                return Ok(Flow::On);
+            }
+            Ok(ListTurn::Wait) => return Ok(Flow::Later(now.after(LIST_WAIT))),
+            Ok(ListTurn::Fetch(permit)) => permit,
+            Err(closed) => return Ok(self.closed(closed)),
+        };
+        let mut fetch = Fetch { context, account: account.clone(), listed: None };
+        let started = context.clock.now().boot;
+        let result = context.twilio.numbers(&credentials).await;
+        if let Some(numbers) = self.ended(&account, &fingerprint, result) {
+            let list = AccountList::new(account.clone(), started, numbers);
+            let lacks = lacking(context, &list);
+            let listed = Listed { list: Arc::new(list), lacks: lacks.into() };
+            self.learn_listed(&listed);
+            fetch.listed = Some(listed);
+        }
+        drop(permit);
+        drop(fetch);
+        Ok(Flow::On)
+    }
+
+    fn learn_listed(&mut self, listed: &Listed) {
+        let own = self.observed.held.as_ref().map(|h| &h.sid);
+        let lacks = listed.lacks.iter().find(|(sid, _)| Some(sid) != own).map(|(_, number)| number.clone());
+        self.observed.learn_list(Arc::clone(&listed.list), lacks);
+    }
+
+    async fn get(&mut self, sid: &PhoneNumberSid, lane: Lane) -> Result<Flow, Error> {
+        let (credentials, account, fingerprint) = self.credentials()?;
+        let context = self.context;
+        let permit = match context.accounts.admit(&account, &fingerprint, lane, context.clock.now().boot) {
+            Ok(permit) => permit,
+            Err(closed) => return Ok(self.closed(closed)),
+        };
+        let result = context.twilio.number(&credentials, sid).await;
+        drop(permit);
+        if let Some(number) = self.ended(&account, &fingerprint, result) {
+            self.observed.learn_number(number);
+        }
+        Ok(Flow::On)
+    }
+
+    async fn search(&mut self, index: usize, search: &Search) -> Result<Flow, Error> {
+        let (credentials, account, fingerprint) = self.credentials()?;
+        let context = self.context;
+        let permit = match context.accounts.admit(&account, &fingerprint, Lane::Change, context.clock.now().boot) {
+            Ok(permit) => permit,
+            Err(closed) => return Ok(self.closed(closed)),
+        };
+        let result = context.twilio.search(&credentials, search).await;
+        drop(permit);
+        if let Some(offers) = self.ended(&account, &fingerprint, result) {
+            let taken = |n: &&E164| context.memories.reserved_by_other(n, &self.desired.key);
+            self.observed.claimed.extend(offers.iter().map(|o| &o.phone_number).filter(taken).cloned());
+            self.observed.offers.resize(self.observed.offers.len().max(index + 1), None);
+            if let Some(slot) = self.observed.offers.get_mut(index) {
+                *slot = Some(offers);
+            }
+        }
+        Ok(Flow::On)
+    }
+
+    /// Reads others' claims on this number, uncached: a LIST without a resourceVersion is answered from the latest state.
+    async fn rivals(&mut self, number: E164) -> Result<(), Error> {
+        let selector = ListParams::default().fields(&format!("status.claim.phoneNumber={number}"));
+        let mut rivals = Vec::new();
+        for api in self.context.all_resources() {
+            for other in call("looking at others' claims", api.list(&selector)).await?.items {
+                let key = key(&other);
+                let Some(claim) =
+                    other.status.as_ref().and_then(|s| s.claim.as_ref()).filter(|_| key != self.desired.key)
+                else {
+                    continue;
+                };
+                if matches!(claim.outcome, ClaimOutcome::Unknown | ClaimOutcome::Held) {
+                    rivals.push(Rival { key, sent: claim.attempts > 0 || claim.outcome == ClaimOutcome::Held });
+                }
+            }
+        }
+        rivals.sort_by(|a, b| a.key.cmp(&b.key));
+        self.observed.rivals = Some((number, rivals));
+        Ok(())
+    }
+
+    /// Reads which resources exist, uncached, as the tags they own.
+    async fn owners(&mut self) -> Result<(), Error> {
+        let defaults = &self.context.settings.defaults;
+        let mut owners = std::collections::HashSet::new();
+        for api in self.context.all_resources() {
+            for other in call("looking which resources exist", api.list(&ListParams::default())).await?.items {
+                let key = key(&other);
+                if key == self.desired.key {
+                    continue;
+                }
+                for id in std::iter::once(&defaults.installation).chain(&defaults.previous_installation) {
+                    owners.insert(id.tag(&key.namespace, &key.name));
+                }
+            }
+        }
+        self.observed.owners = Some(owners);
+        Ok(())
+    }
+
+    async fn announce_or_save(
+        &mut self,
+        claim: Option<Claim>,
+        held: Option<crate::plan::Held>,
+        note: Option<Note>,
+        situation: &Situation,
+    ) -> Result<Flow, Error> {
+        if let Some(claim) = claim.as_ref().filter(|c| c.announced()) {
+            if !self.context.memories.reserve(&claim.number, &self.desired.key) {
+                // Another resource of this process was a moment quicker: saves both a conflict.
+                self.observed.claimed.insert(claim.number.clone());
+                return Ok(Flow::On);
+            }
+            let offers = self.observed.offers.iter().flatten().flatten();
+            self.observed.place = offers.into_iter().find(|o| o.phone_number == claim.number).cloned();
+        }
+        self.save(claim, held, Some(situation)).await?;
+        if let Some(note) = note {
+            events::tell(self.context, &self.object, &note).await;
+        }
+        Ok(Flow::On)
+    }
+
+    /// Ledger first, then the claim: a stamp that is in the claim is always in the ledger too.
+    async fn stamp(&mut self, claim: Claim, post: Post, situation: &Situation) -> Result<Flow, Error> {
+        let context = self.context;
+        let (_, account, fingerprint) = self.credentials()?;
+        // A gate that is closed now would waste the stamp.
+        match context.accounts.admit(&account, &fingerprint, Lane::Change, context.clock.now().boot) {
+            Ok(permit) => drop(permit),
+            Err(closed) => return Ok(self.closed(closed)),
+        }
+        // Taken before the stamp is written: whoever sees the stamp waits at least as long as this allows sending.
+        let now = context.clock.now();
+        let deadline = now.boot.after(context.settings.send_within);
+        let purpose = match post {
+            Post::Buy(_) => Purpose::Buy,
+            Post::Adopt { .. } => Purpose::Adopt,
+        };
+        let entry = Entry { at: now.wall, tag: claim.tag.clone(), number: claim.number.clone(), account, purpose };
+        let known = std::iter::once(&claim.number).chain(&claim.tried).cloned().collect();
+        let admission = context.ledger.stamp(Request { entry, known }).await?;
+        if admission != Admission::Granted {
+            if let Admission::Unsettled(until) = admission {
+                self.observed.memory.ledger_until = Some(until);
+            }
+            self.observed.stamp = Some(StampView::Withheld(admission));
+            return Ok(Flow::On);
+        }
+        let number = claim.number.clone();
+        self.save(Some(claim.clone()), None, Some(situation)).await?;
+        self.observed.learn_stamp(claim, post, context.clock.now().boot);
+        self.stamped = Some(self.permission(deadline, number));
+        Ok(Flow::On)
+    }
+
+    /// Sends what was stamped. There is no other way to send it: the permission is taken here and is gone.
+    async fn post(&mut self, post: Post) -> Result<(), Error> {
+        let context = self.context;
+        let stamped = self.stamped.take().ok_or_else(|| Error::Bug("about to send without a stamp".to_owned()))?;
+        let (credentials, account, fingerprint) = self.credentials()?;
+        let claim =
+            self.observed.claim.clone().ok_or_else(|| Error::Bug("about to send without a claim".to_owned()))?;
+        if claim.account != account {
+            return Err(Error::Bug("about to send for another account".to_owned()));
+        }
+        let result = match &post {
+            Post::Buy(purchase) => {
+                context.twilio.buy(&credentials, purchase, &stamped.open_for(&purchase.phone_number)?).await
+            }
+            Post::Adopt { sid, fields } => {
+                context.twilio.update(&credentials, sid, fields, Some(&stamped.open_for(&claim.number)?)).await
+            }
+        };
+        let now = context.clock.now().boot;
+        context.accounts.note(&account, &fingerprint, result.as_ref().map(|_| ()), now);
+        if let Err(trouble) = &result {
+            let text = format!("{}: attempt {} was not answered with a sale: {trouble}", claim.number, claim.attempts);
+            events::tell(
+                context,
+                &self.object,
+                &Note { warning: true, reason: "PurchaseNotConfirmed", action: "Buy", text },
+            )
+            .await;
+        }
+        let desired = self.desired.clone();
+        self.observed.learn_answer(result, &desired, now);
+        Ok(())
+    }
+
+    async fn update(&mut self, sid: &PhoneNumberSid, fields: &[(Field, String)], drift: bool) -> Result<Flow, Error> {
+        let (credentials, account, fingerprint) = self.credentials()?;
+        let context = self.context;
+        let permit = match context.accounts.admit(&account, &fingerprint, Lane::Change, context.clock.now().boot) {
+            Ok(permit) => permit,
+            Err(closed) => return Ok(self.closed(closed)),
+        };
+        let result = context.twilio.update(&credentials, sid, fields, None).await;
+        drop(permit);
+        if let Some(number) = self.ended(&account, &fingerprint, result) {
+            let names = fields.iter().map(|(f, _)| f.to_string()).collect::<Vec<_>>().join(", ");
+            let (warning, reason, text) = if drift {
+                (
+                    true,
+                    "DriftRepaired",
+                    format!("{names} of {} had been changed at Twilio and was set back", number.phone_number),
+                )
+            } else {
+                (false, "NumberConfigured", format!("{names} of {} was set", number.phone_number))
+            };
+            events::tell(context, &self.object, &Note { warning, reason, action: "Update", text }).await;
+            self.observed.learn_update(number, fields, drift, context.clock.now().boot);
+        }
+        Ok(Flow::On)
+    }
+
+    /// Whether the CRD stays: one that is being removed loses its create, update and patch verbs in discovery.
+    async fn discovery(&mut self) -> Result<(), Error> {
+        let resources =
+            call("reading discovery", self.context.kube.list_api_group_resources(&format!("{GROUP}/v1alpha1"))).await?;
+        let ours = resources.resources.iter().find(|r| r.name == "clinicphonenumbers");
+        let ours = ours.ok_or_else(|| Error::Bug("discovery does not know clinicphonenumbers".to_owned()))?;
+        self.observed.crd_stays =
+            Some(["create", "update", "patch"].iter().all(|verb| ours.verbs.iter().any(|v| v == verb)));
+        Ok(())
+    }
+
+    async fn release(&mut self, sid: &PhoneNumberSid, number: &E164) -> Result<Flow, Error> {
+        let stamped = self.release.take().ok_or_else(|| Error::Bug("about to release without a stamp".to_owned()))?;
+        let (credentials, account, fingerprint) = self.credentials()?;
+        let result = self.context.twilio.release(&credentials, sid, &stamped.open_for(number)?).await;
+        match self.ended(&account, &fingerprint, result) {
+            Some(Released::Done) => self.observed.released = true,
+            Some(Released::NotFound) => self.observed.learn_number(None),
+            None => {}
+        }
+        Ok(Flow::On)
+    }
+}
+
+/// Ends a fetch however it ends, also when the pass is dropped in the middle: others wait for it.
+struct Fetch<'a> {
+    context: &'a super::Context,
+    account: AccountSid,
+    listed: Option<Listed>,
+}
+
+impl Drop for Fetch<'_> {
+    fn drop(&mut self) {
+        for waiting in self.context.accounts.listed(&self.account, self.listed.take()) {
+            self.context.poke(&waiting);
+        }
+    }
+}
+
+/// Recorded numbers of this account that the list ought to have and has not. Their resources are asked for a look.
+///
+/// Left out: what was recorded so lately that the list may lag, what is being deleted, and what is known to be lost.
+fn lacking(context: &super::Context, list: &AccountList) -> Vec<(PhoneNumberSid, E164)> {
+    let mut lacking = Vec::new();
+    for other in context.known() {
+        let Some(status) = other.status.as_ref().filter(|s| s.account_sid.as_deref() == Some(list.account.as_str()))
+        else {
+            continue;
+        };
+        let (Some(sid), Some(number)) = (
+            status.phone_number_sid.as_deref().and_then(|s| PhoneNumberSid::parse(s).ok()),
+            status.phone_number.as_deref().and_then(|n| E164::parse(n).ok()),
+        ) else {
+            continue;
+        };
+        if list.sid(&sid).is_some() || other.metadata.deletion_timestamp.is_some() {
+            continue;
+        }
+        let known_lost = status.conditions.iter().any(|c| c.type_ == "Stalled" && c.reason == "NumberLost");
+        let key = key(&other);
+        let lag = context.settings.settle_window;
+        let excused = context
+            .memories
+            .peek(&key, |m| m.sid_missing || m.recorded_at.is_some_and(|at| at.after(lag) > list.started))
+            .unwrap_or(false);
+        if !known_lost && !excused {
+            context.memories.suspect(&key);
+            context.poke(&key);
+            lacking.push((sid, number));
+        }
+    }
+    lacking
+}
+
+fn key(object: &ClinicPhoneNumber) -> ObjectKey {
+    ObjectKey { namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
+}
+
+fn lane(periodic: bool) -> Lane {
+    if periodic { Lane::Periodic } else { Lane::Change }
+}

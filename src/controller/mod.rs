@@ -1,0 +1,22 @@
+//! Drives the decision: watches resources, observes, executes one step at a time, writes status.
+//!
+//! Nothing is decided here that [`crate::plan`] could decide. What is here is I/O and its order: the object's version
+//! checked on every write, the ledger before the stamp, the stamp before the call.
+
+pub mod accounts;
+pub mod context;
+pub mod error;
+mod events;
+mod execute;
+pub mod ledger;
+pub mod memory;
+mod pass;
+pub mod reconcile;
+mod run;
+mod secrets;
+mod status;
+
+pub use context::{Context, Ends, Settings};
+pub use error::Error;
+pub use reconcile::reconcile;
+pub use run::{LEDGER, WATCH, run};

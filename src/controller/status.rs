@@ -1,0 +1,82 @@
+//! Status as it should stand: one value, written by one PUT.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::api::conditions;
+use crate::api::v1alpha1::{ClinicPhoneNumberStatus, WebhookStatus};
+use crate::domain::{Field, Now};
+use crate::plan::{self, Desired, Observed, Situation};
+
+/// Status after this pass: what stood there, brought up to date. No clock moves in it by itself, so an unchanged
+/// situation gives an equal value, and an equal value is not written.
+pub fn render(
+    old: &ClinicPhoneNumberStatus,
+    desired: &Desired,
+    observed: &Observed,
+    situation: Option<&Situation>,
+    now: Now,
+) -> ClinicPhoneNumberStatus {
+    let mut new = old.clone();
+    new.claim = observed.claim.as_ref().map(plan::Claim::write);
+    match &observed.held {
+        Some(held) => {
+            new.phone_number = Some(held.number.to_string());
+            new.phone_number_sid = Some(held.sid.to_string());
+            new.account_sid = Some(held.account.to_string());
+            new.origin = Some(held.origin);
+            new.acquired_at = held.acquired_at.map(Time);
+            if let Some(number) = observed
+                .number
+                .as_ref()
+                .filter(|n| n.sid == held.sid)
+                .or_else(|| observed.list.as_ref().and_then(|l| l.sid(&held.sid)))
+            {
+                new.friendly_name = Some(number.friendly_name.clone());
+                new.capabilities = number.capabilities.list();
+            }
+            if let (Some(wiring), Ok(wish)) = (plan::wiring(desired, observed), &desired.wish)
+                && !wiring.wrong.iter().any(|f| matches!(f, Field::SmsUrl | Field::SmsMethod))
+            {
+                let same = new.webhook.as_ref().filter(|w| w.url == wish.sms.url && w.method == wish.sms.method);
+                if same.is_none() {
+                    new.webhook = Some(WebhookStatus {
+                        url: wish.sms.url.clone(),
+                        method: wish.sms.method,
+                        configured_at: Some(Time(now.wall)),
+                        verified_at: None,
+                    });
+                }
+            }
+        }
+        None => {
+            new.phone_number = None;
+            new.phone_number_sid = None;
+            new.account_sid = None;
+            new.origin = None;
+            new.acquired_at = None;
+            new.friendly_name = None;
+            new.capabilities = Vec::new();
+            new.webhook = None;
+        }
+    }
+    let claimed = observed.claim.as_ref().filter(|c| c.stands()).map(|c| &c.number);
+    match (&observed.place, claimed) {
+        (Some(place), Some(number)) if place.phone_number == *number => {
+            new.locality.clone_from(&place.locality);
+            new.region.clone_from(&place.region);
+            new.country = place.country.as_ref().map(ToString::to_string);
+        }
+        (_, None) if observed.held.is_none() => {
+            new.locality = None;
+            new.region = None;
+            new.country = None;
+        }
+        _ => {}
+    }
+    if let Some(situation) = situation {
+        let (wanted, keep) = situation.conditions(desired, observed);
+        new.conditions = conditions::update(&old.conditions, &wanted, &keep, desired.generation, now.wall);
+        new.observed_generation = Some(desired.generation);
+    }
+    new
+}
