@@ -260,6 +260,7 @@ mod tests {
         let mut old = update(
             &[],
             &[want(ConditionType::Reconciling, Truth::True, ""), want(ConditionType::Ready, Truth::False, "")],
+            &[],
             1,
             Timestamp::UNIX_EPOCH,
         );
