@@ -70,7 +70,7 @@ pub fn admit(
         return Admission::Unsettled(until);
     }
     let counted = request.purpose == Purpose::Buy
-        && !entries.iter().any(|e| e.tag == request.tag && e.number == request.number && recent(e, wall));
+        && !entries.iter().any(|e| e.tag == request.tag && e.number == request.number && recent(e.at, wall));
     if counted {
         let mut purchases = first_attempts(entries, wall);
         let limit_len = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -86,18 +86,33 @@ pub fn admit(
     Admission::Granted
 }
 
-/// When each purchase of the last hour was stamped first.
+/// When each purchase that began within the last hour was stamped first. Further attempts on the same number belong to the
+/// same purchase, unless an hour lies between.
 fn first_attempts(entries: &[Entry], wall: Timestamp) -> Vec<Timestamp> {
-    let mut first: std::collections::HashMap<(&OwnerTag, &E164), Timestamp> = std::collections::HashMap::new();
-    for entry in entries.iter().filter(|e| e.purpose == Purpose::Buy && recent(e, wall)) {
-        first.entry((&entry.tag, &entry.number)).and_modify(|at| *at = (*at).min(entry.at)).or_insert(entry.at);
+    let mut stamps: std::collections::HashMap<(&OwnerTag, &E164), Vec<Timestamp>> = std::collections::HashMap::new();
+    for entry in entries.iter().filter(|e| e.purpose == Purpose::Buy) {
+        stamps.entry((&entry.tag, &entry.number)).or_default().push(entry.at);
     }
-    first.into_values().collect()
+    let began = |mut times: Vec<Timestamp>| {
+        times.sort_unstable();
+        let mut times = times.into_iter();
+        let first = times.next()?;
+        let hour = SignedDuration::from_hours(1);
+        Some(
+            times
+                .fold(
+                    (first, first),
+                    |(began, last), at| if at.duration_since(last) < hour { (began, at) } else { (at, at) },
+                )
+                .0,
+        )
+    };
+    stamps.into_values().filter_map(began).filter(|at| recent(*at, wall)).collect()
 }
 
-/// Within the last hour; an entry from the future (a clock that was wrong) counts.
-fn recent(entry: &Entry, wall: Timestamp) -> bool {
-    wall.duration_since(entry.at) < SignedDuration::from_hours(1)
+/// Within the last hour; a stamp from the future (a clock that was wrong) counts.
+fn recent(at: Timestamp, wall: Timestamp) -> bool {
+    wall.duration_since(at) < SignedDuration::from_hours(1)
 }
 
 #[cfg(test)]
