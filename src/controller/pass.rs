@@ -53,6 +53,10 @@ impl<'a> Pass<'a> {
             // A person acted: what failed before may not fail now.
             observed.memory.failures = 0;
         }
+        let asked = desired.requested_at.is_some() && desired.requested_at != observed.reported.requested_at;
+        if asked || observed.reported.generation != Some(desired.generation) {
+            observed.memory.repairs.clear();
+        }
         if let Some(claim) = observed.claim.as_ref().filter(|c| c.stands()) {
             context.memories.reserve(&claim.number, &desired.key);
         }

@@ -243,6 +243,14 @@ fn observe(desired: &Desired, observed: &Observed, held: &Held, wish: &Wish, now
     let differences = wish.setup(&desired.mark(held.origin == Origin::Adopted), &held.number).differences(number);
     let next = now.boot.after(jittered(desired));
     if differences.is_empty() {
+        // The number was marked anew after a change of the installation id: the claim follows.
+        if let Some(claim) = observed.claim.as_ref().filter(|c| c.tag != *desired.tag()) {
+            let claim = Claim { tag: desired.tag().clone(), ..claim.clone() };
+            return Plan::act(
+                Step::Save { claim: Some(claim), held: Some(held.clone()), note: None },
+                in_service(held, wish),
+            );
+        }
         return Plan::rest(next, in_service(held, wish));
     }
     let names = differences.iter().map(|(f, _)| f.to_string()).collect::<Vec<_>>().join(", ");
