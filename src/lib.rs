@@ -12,6 +12,8 @@ pub mod plan;
 pub mod controller;
 pub mod twilio;
 
+pub mod simulator;
+
 pub mod admin;
 pub mod cli;
 pub mod clock;

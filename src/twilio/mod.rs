@@ -19,6 +19,7 @@ mod page;
 mod pricing;
 mod scrub;
 mod search;
+pub mod signature;
 pub mod transport;
 mod wire;
 
