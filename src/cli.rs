@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::inbox::InboxArgs;
+use crate::commands::simulate::SimulateArgs;
 use crate::telemetry::logs::LogFormat;
 
 /// Buys, wires and keeps Twilio phone numbers that are declared as Kubernetes resources.
@@ -23,6 +25,10 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Print the CustomResourceDefinition.
     Crd,
+    /// Run the simulated Twilio: the API's behaviour without an account and without money.
+    Simulate(SimulateArgs),
+    /// Run a sample receive-sms webhook that checks signatures and keeps what came.
+    Inbox(InboxArgs),
 }
 
 /// How to run the controller.
@@ -91,7 +97,7 @@ pub struct RunArgs {
 }
 
 /// Reads `500ms`, `30s`, `5m`, `1h`, `1h30m`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is not a duration; write it as 500ms, 30s, 5m, 1h or 1h30m");
     let mut total = Duration::ZERO;
     let mut rest = text;
@@ -111,7 +117,7 @@ fn duration(text: &str) -> Result<Duration, String> {
         total = total.checked_add(part).ok_or_else(wrong)?;
         rest = tail;
     }
-    if total.is_zero() { Err(wrong()) } else { Ok(total) }
+    if text.is_empty() { Err(wrong()) } else { Ok(total) }
 }
 
 #[cfg(test)]
@@ -128,7 +134,8 @@ mod tests {
     fn durations() {
         assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        for bad in ["", "5", "0s", "m", "5x", "-1s", "1 h", "99999999999999999999s"] {
+        assert_eq!(duration("0ms"), Ok(Duration::ZERO));
+        for bad in ["", "5", "m", "5x", "-1s", "1 h", "99999999999999999999s"] {
             assert!(duration(bad).is_err(), "{bad}");
         }
     }

@@ -67,6 +67,9 @@ impl Config {
             }
         };
         let timeout = args.twilio_timeout;
+        if timeout < Duration::from_millis(100) {
+            return Err(wrong("--twilio-timeout", "the shortest is 100ms"));
+        }
         // Nothing that was sent under a stamp can take effect later than this: the window has to be longer.
         let (send_within, user_timeout) = (SEND_WITHIN.min(timeout), USER_TIMEOUT.min(timeout));
         let floor = send_within + timeout + user_timeout;

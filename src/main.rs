@@ -46,6 +46,8 @@ async fn dispatch(cli: Cli, stop: CancellationToken) -> anyhow::Result<()> {
             commands::run::run(&args, clock, stop).await
         }
         Command::Crd => print(&commands::crd::text()?),
+        Command::Simulate(args) => commands::simulate::run(args, clock, stop).await,
+        Command::Inbox(args) => commands::inbox::run(args, clock, stop).await,
     }
 }
 

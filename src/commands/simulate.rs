@@ -9,7 +9,7 @@ use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{listen, span};
+use super::listen;
 use crate::clock::SharedClock;
 use crate::simulator::{AccountSpec, Behaviour, Settings, Simulator};
 
@@ -23,10 +23,10 @@ pub struct SimulateArgs {
     #[arg(long, env = "CPN_SIM_ACCOUNTS", value_name = "FILE")]
     pub accounts: Option<PathBuf>,
     /// How long every answer takes
-    #[arg(long, env = "CPN_SIM_LATENCY", default_value = "100ms", value_parser = span)]
+    #[arg(long, env = "CPN_SIM_LATENCY", default_value = "100ms", value_parser = crate::cli::duration)]
     pub latency: Duration,
     /// How long a bought number is missing from lists
-    #[arg(long, env = "CPN_SIM_LIST_LAG", default_value = "0ms", value_parser = span)]
+    #[arg(long, env = "CPN_SIM_LIST_LAG", default_value = "0ms", value_parser = crate::cli::duration)]
     pub list_lag: Duration,
     /// Where inbound messages really go, whatever host the webhook names
     #[arg(long, env = "CPN_SIM_DELIVER_TO", value_name = "URL")]
