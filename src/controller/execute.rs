@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::jiff::Unit;
 use kube::ResourceExt as _;
 use kube::api::{ListParams, Patch, PatchParams};
 
@@ -278,7 +279,9 @@ impl Pass<'_> {
             Post::Buy(_) => Purpose::Buy,
             Post::Adopt { .. } => Purpose::Adopt,
         };
-        let entry = Entry { at: now.wall, tag: claim.tag.clone(), number: claim.number.clone(), account, purpose };
+        // Whole seconds: ten thousand stamps have to fit into one ConfigMap.
+        let at = now.wall.round(Unit::Second).unwrap_or(now.wall);
+        let entry = Entry { at, tag: claim.tag.clone(), number: claim.number.clone(), account, purpose };
         let known = std::iter::once(&claim.number).chain(&claim.tried).cloned().collect();
         let admission = context.ledger.stamp(Request { entry, known }).await?;
         if admission != Admission::Granted {

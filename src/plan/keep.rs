@@ -135,11 +135,15 @@ fn fulfilled(desired: &Desired, observed: &Observed) -> bool {
     }
 }
 
+/// Whether a person asks for a look now: then no list that is lying about will do.
+fn asked(desired: &Desired, observed: &Observed) -> bool {
+    desired.requested_at.is_some() && desired.requested_at != observed.reported.requested_at
+}
+
 /// When the number is due for a look.
 fn due(desired: &Desired, observed: &Observed) -> Moment {
     let memory = &observed.memory;
-    let asked = desired.requested_at.is_some() && desired.requested_at != observed.reported.requested_at;
-    if asked || !fulfilled(desired, observed) || memory.suspect {
+    if asked(desired, observed) || !fulfilled(desired, observed) || memory.suspect {
         return Moment::default();
     }
     match &memory.checked {
@@ -214,7 +218,7 @@ fn update_refused(observed: &Observed, now: Now) -> Option<Plan> {
 
 fn observe(desired: &Desired, observed: &Observed, held: &Held, wish: &Wish, now: Now) -> Plan {
     let looking = || Situation::new(Kind::Available, format!("looking at {}", held.number));
-    let edited = !fulfilled(desired, observed);
+    let edited = !fulfilled(desired, observed) || asked(desired, observed);
     let get = || Plan::act(Step::GetNumber { sid: held.sid.clone(), periodic: !edited }, looking());
     if observed.number.is_none() && !observed.number_gone && (edited || observed.memory.suspect) {
         return get();
