@@ -62,6 +62,14 @@ impl Memories {
         locked(&self.entries).get(key).map(|e| look(&e.memory))
     }
 
+    /// Notes that a resource is about to record a number. Before the write, not after the pass: another resource that sees
+    /// the record at once must know that a list which began earlier need not have the number.
+    pub fn recording(&self, key: &ObjectKey, now: Moment) {
+        if let Some(entry) = locked(&self.entries).get_mut(key) {
+            entry.memory.recorded_at = Some(now);
+        }
+    }
+
     /// Asks for a look at a resource whose number is missing from a list.
     pub fn suspect(&self, key: &ObjectKey) {
         if let Some(entry) = locked(&self.entries).get_mut(key) {

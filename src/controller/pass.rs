@@ -123,6 +123,9 @@ impl<'a> Pass<'a> {
         if situation.is_some() && self.done(situation) {
             new.last_handled_reconcile_at.clone_from(&self.desired.requested_at);
         }
+        if held.is_some() && self.observed.held.is_none() {
+            self.context.memories.recording(&self.desired.key, now.boot);
+        }
         if new != old {
             let object = ClinicPhoneNumber { status: Some(new), ..self.object.clone() };
             let written = call(

@@ -299,7 +299,11 @@ fn claimed_by(number: &E164, who: &str) -> Situation {
 fn look(desired: &Desired, observed: &Observed, wish: &Wish, claim: &Claim, announced_at: Moment, now: Now) -> Plan {
     let number = &claim.number;
     let purchasing = || Situation::new(Kind::Purchasing, format!("{number} is claimed, nothing is bought yet"));
-    let after = announced_at.max(observed.memory.ledger_until.unwrap_or_default());
+    let ledger_until = observed.memory.ledger_until.unwrap_or_default();
+    if ledger_until > now.boot {
+        return unsettled(ledger_until);
+    }
+    let after = announced_at.max(ledger_until);
     let Some(list) = observed.list_after(after) else {
         return Plan::act(Step::List { after, periodic: false }, purchasing());
     };
@@ -345,6 +349,13 @@ fn look(desired: &Desired, observed: &Observed, wish: &Wish, claim: &Claim, anno
     stamp(observed, claim, post, now)
 }
 
+/// Something was sent in a life that this resource has forgotten.
+fn unsettled(until: Moment) -> Plan {
+    let message =
+        "an earlier life of this resource sent a purchase that may still take effect: waiting, then looking again";
+    Plan::rest(until, Situation::new(Kind::ResolvingPurchase, message))
+}
+
 /// Asks for permission to send, or says why it was withheld.
 pub(super) fn stamp(observed: &Observed, claim: &Claim, post: Post, now: Now) -> Plan {
     let number = &claim.number;
@@ -358,10 +369,7 @@ pub(super) fn stamp(observed: &Observed, claim: &Claim, post: Post, now: Now) ->
             );
             Plan::rest(*until, Situation::new(Kind::PurchaseLimitReached, message))
         }
-        Some(StampView::Withheld(Admission::Unsettled(until))) => {
-            let message = "an earlier life of this resource sent a purchase that may still take effect: waiting, then looking again";
-            Plan::rest(*until, Situation::new(Kind::ResolvingPurchase, message))
-        }
+        Some(StampView::Withheld(Admission::Unsettled(until))) => unsettled(*until),
         _ if observed.stopping => Plan::rest(
             now.boot,
             Situation::new(Kind::Purchasing, format!("{number} is claimed, nothing is sent while the operator stops")),
