@@ -436,6 +436,8 @@ pub struct ClinicPhoneNumberStatus {
     pub capabilities: Vec<Capability>,
     /// How the number came to this resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    // An optional enum would list `null` as one of its values.
+    #[schemars(with = "Origin")]
     pub origin: Option<Origin>,
     /// When the number was bought or adopted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
