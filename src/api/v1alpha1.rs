@@ -288,7 +288,7 @@ pub struct Sms {
     #[serde(default, rename = "webhookURL", skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 12, max = 2048))]
     #[x_kube(
-        validation = Rule::new("isURL(self) && self.matches('^https://([A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?[.])+[A-Za-z]([-A-Za-z0-9]{0,61}[A-Za-z0-9])(:[0-9]{1,5})?([/?#]|$)')").message("must be https://<public DNS name>/...: no http, no IP address, no single-label host, no user:password@"),
+        validation = Rule::new("isURL(self) && self.matches('^https://([A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?[.])+[A-Za-z]([-A-Za-z0-9]{0,61}[A-Za-z0-9])(:[0-9]{1,5})?([/?#][!-~]*)?$')").message("must be https://<public DNS name>/...: no http, no IP address, no single-label host, no user:password@, no spaces or accents (percent-encode them)"),
         validation = Rule::new("!self.lowerAscii().matches('^https://[^/?#]*[.](localhost|local|internal|svc|cluster[.]local)(:[0-9]+)?([/?#]|$)')").message("Twilio cannot reach an in-cluster or local name; use the public https URL")
     )]
     pub webhook_url: Option<String>,
@@ -299,7 +299,7 @@ pub struct Sms {
     #[serde(default, rename = "fallbackURL", skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 12, max = 2048))]
     #[x_kube(
-        validation = Rule::new("isURL(self) && self.matches('^https://([A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?[.])+[A-Za-z]([-A-Za-z0-9]{0,61}[A-Za-z0-9])(:[0-9]{1,5})?([/?#]|$)')").message("must be https://<public DNS name>/...: no http, no IP address, no single-label host, no user:password@"),
+        validation = Rule::new("isURL(self) && self.matches('^https://([A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?[.])+[A-Za-z]([-A-Za-z0-9]{0,61}[A-Za-z0-9])(:[0-9]{1,5})?([/?#][!-~]*)?$')").message("must be https://<public DNS name>/...: no http, no IP address, no single-label host, no user:password@, no spaces or accents (percent-encode them)"),
         validation = Rule::new("!self.lowerAscii().matches('^https://[^/?#]*[.](localhost|local|internal|svc|cluster[.]local)(:[0-9]+)?([/?#]|$)')").message("Twilio cannot reach an in-cluster or local name; use the public https URL")
     )]
     pub fallback_url: Option<String>,
@@ -345,7 +345,7 @@ pub struct Voice {
     #[serde(rename = "webhookURL")]
     #[schemars(length(min = 12, max = 2048))]
     #[x_kube(
-        validation = Rule::new("isURL(self) && self.matches('^https://([A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?[.])+[A-Za-z]([-A-Za-z0-9]{0,61}[A-Za-z0-9])(:[0-9]{1,5})?([/?#]|$)')").message("must be https://<public DNS name>/...: no http, no IP address, no single-label host, no user:password@"),
+        validation = Rule::new("isURL(self) && self.matches('^https://([A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?[.])+[A-Za-z]([-A-Za-z0-9]{0,61}[A-Za-z0-9])(:[0-9]{1,5})?([/?#][!-~]*)?$')").message("must be https://<public DNS name>/...: no http, no IP address, no single-label host, no user:password@, no spaces or accents (percent-encode them)"),
         validation = Rule::new("!self.lowerAscii().matches('^https://[^/?#]*[.](localhost|local|internal|svc|cluster[.]local)(:[0-9]+)?([/?#]|$)')").message("Twilio cannot reach an in-cluster or local name; use the public https URL")
     )]
     pub webhook_url: String,
@@ -356,7 +356,7 @@ pub struct Voice {
     #[serde(default, rename = "fallbackURL", skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 12, max = 2048))]
     #[x_kube(
-        validation = Rule::new("isURL(self) && self.matches('^https://([A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?[.])+[A-Za-z]([-A-Za-z0-9]{0,61}[A-Za-z0-9])(:[0-9]{1,5})?([/?#]|$)')").message("must be https://<public DNS name>/...: no http, no IP address, no single-label host, no user:password@"),
+        validation = Rule::new("isURL(self) && self.matches('^https://([A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?[.])+[A-Za-z]([-A-Za-z0-9]{0,61}[A-Za-z0-9])(:[0-9]{1,5})?([/?#][!-~]*)?$')").message("must be https://<public DNS name>/...: no http, no IP address, no single-label host, no user:password@, no spaces or accents (percent-encode them)"),
         validation = Rule::new("!self.lowerAscii().matches('^https://[^/?#]*[.](localhost|local|internal|svc|cluster[.]local)(:[0-9]+)?([/?#]|$)')").message("Twilio cannot reach an in-cluster or local name; use the public https URL")
     )]
     pub fallback_url: Option<String>,
