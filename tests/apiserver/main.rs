@@ -1,1 +1,8 @@
-fn main() {}
+//! What only a real API server can tell: which manifests it takes, which status writes it refuses, what rights suffice.
+//!
+//! One control plane for the whole binary, started by the first test that needs it; each test has a namespace of its own,
+//! so they run side by side. They fail, never skip, when it cannot start.
+
+mod admission;
+mod claim_guard;
+mod harness;

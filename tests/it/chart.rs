@@ -42,7 +42,7 @@ fn templates_use_values_that_exist_and_all_of_them() -> Outcome {
     let mut there = BTreeSet::new();
     leaves(&yaml::from_str(&read(&format!("{CHART}/values.yaml"))?)?, "", &mut there);
     let mut used = BTreeSet::new();
-    for file in files(&format!("{CHART}/templates"))? {
+    for file in files(&format!("{CHART}/templates"), "")? {
         for value in values_used(&read(&format!("{CHART}/templates/{file}"))?) {
             let known = there.iter().any(|leaf| is_at_or_below(leaf, &value) || is_at_or_below(&value, leaf));
             assert!(known, "templates/{file} uses .Values.{value}, which values.yaml does not have");
@@ -78,7 +78,7 @@ fn rights_are_the_reviewed_ones() -> Outcome {
 /// The rights come from those two files alone: whoever reads them has read everything.
 #[test]
 fn templates_write_no_rights_of_their_own() -> Outcome {
-    for file in files(&format!("{CHART}/templates"))? {
+    for file in files(&format!("{CHART}/templates"), "")? {
         let text = read(&format!("{CHART}/templates/{file}"))?;
         for word in ["verbs:", "resources: [", "cluster-admin"] {
             assert!(!text.contains(word), "templates/{file} contains {word:?}; rights belong in files/rules-*.yaml");

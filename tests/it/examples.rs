@@ -12,7 +12,7 @@ type Documents = Vec<Value>;
 
 fn examples() -> Result<BTreeMap<String, (String, Documents)>, Box<dyn std::error::Error>> {
     let mut all = BTreeMap::new();
-    for file in files("examples")?.into_iter().filter(|file| file.ends_with(".yaml")) {
+    for file in files("examples", "yaml")? {
         let text = read(&format!("examples/{file}"))?;
         let documents = yaml::all_from_str(&text).map_err(|error| format!("{file}: {error}"))?;
         all.insert(file, (text, documents));

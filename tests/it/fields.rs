@@ -52,11 +52,8 @@ fn row(path: &str, field: &Value, required: bool) -> String {
     if let Some(items) = field.get("items") {
         limits.extend(limits_of(items).into_iter().map(|limit| format!("each: {limit}")));
     }
-    if path != "spec.search" {
-        limits.extend(rules(field));
-    } else {
-        limits.push("see each field".to_owned());
-    }
+    // Rules about several fields of the search stand in its row, as those of the whole spec stand above the table.
+    limits.extend(rules(field));
     let default = field.get("default").map(|value| format!("`{}`", plain(value))).unwrap_or_default();
     let meaning = field.get("description").and_then(Value::as_str).unwrap_or_default().replace('\n', " ");
     let cells = [format!("`{path}`"), kind(field), default, meaning, limits.join("; ")];

@@ -43,7 +43,7 @@ fn code(source: &str) -> String {
     let at = |i: usize| letters.get(i).copied().unwrap_or('\0');
     let mut i = 0;
     while i < letters.len() {
-        let raw_hashes = || (i + 1..).take_while(|j| at(*j) == '#').count();
+        let raw_hashes = || (i + 1..letters.len()).take_while(|j| at(*j) == '#').count();
         match at(i) {
             '/' if at(i + 1) == '/' => {
                 while i < letters.len() && at(i) != '\n' {
@@ -148,11 +148,13 @@ fn take_apart(text: &str, before: &str, found: &mut Vec<String>) -> usize {
     }
 }
 
-/// The product's files: path below src/, and its module path.
-fn sources() -> Result<Vec<(String, Vec<String>)>, Box<dyn std::error::Error>> {
-    Ok(files("src")?
+/// A file's path below src/, and its module path.
+type Source = (String, Vec<String>);
+
+/// The product's files; not those of tests alone.
+fn sources() -> Result<Vec<Source>, Box<dyn std::error::Error>> {
+    Ok(files("src", "rs")?
         .into_iter()
-        .filter(|file| file.ends_with(".rs"))
         .map(|file| {
             let mut module: Vec<String> = file.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
             if module.last().is_some_and(|last| last == "mod") {

@@ -23,8 +23,8 @@ fn read(relative: &str) -> Result<String, Box<dyn Error>> {
     Ok(std::fs::read_to_string(path(relative)).map_err(|error| format!("{relative}: {error}"))?)
 }
 
-/// The files below a folder of the repository, at any depth, sorted; relative to that folder.
-fn files(folder: &str) -> Result<Vec<String>, Box<dyn Error>> {
+/// The files below a folder of the repository, at any depth, sorted; relative to that folder. `extension` may be empty: all.
+fn files(folder: &str, extension: &str) -> Result<Vec<String>, Box<dyn Error>> {
     fn walk(root: &Path, folder: &Path, found: &mut Vec<String>) -> std::io::Result<()> {
         for entry in std::fs::read_dir(folder)? {
             let entry = entry?;
@@ -39,6 +39,7 @@ fn files(folder: &str) -> Result<Vec<String>, Box<dyn Error>> {
     let mut found = Vec::new();
     let root = path(folder);
     walk(&root, &root, &mut found).map_err(|error| format!("{folder}: {error}"))?;
+    found.retain(|file| extension.is_empty() || Path::new(file).extension().is_some_and(|is| is == extension));
     found.sort();
     Ok(found)
 }
@@ -70,7 +71,7 @@ fn hold(relative: &str, expected: &str) -> Outcome {
 fn every_file_beside_a_test_binary_is_one_of_its_modules() -> Outcome {
     for folder in ["tests/it", "tests/apiserver"] {
         let main = read(&format!("{folder}/main.rs"))?;
-        for file in files(folder)?.iter().filter(|file| *file != "main.rs" && file.ends_with(".rs")) {
+        for file in files(folder, "rs")?.iter().filter(|file| *file != "main.rs") {
             let top = file.split('/').next().unwrap_or(file);
             let module = top.strip_suffix(".rs").unwrap_or(top);
             let declared = main.lines().any(|line| line.trim_end().ends_with(&format!("mod {module};")));
