@@ -56,7 +56,9 @@ fn row(path: &str, field: &Value, required: bool) -> String {
     limits.extend(rules(field));
     let default = field.get("default").map(|value| format!("`{}`", plain(value))).unwrap_or_default();
     let meaning = field.get("description").and_then(Value::as_str).unwrap_or_default().replace('\n', " ");
-    let cells = [format!("`{path}`"), kind(field), default, meaning, limits.join("; ")];
+    // Markdown would take `<public DNS name>` for a tag.
+    let limits: Vec<String> = limits.into_iter().map(|limit| limit.replace('<', "&lt;")).collect();
+    let cells = [format!("`{path}`"), kind(field), default, meaning, limits.join("<br>")];
     format!("| {} |\n", cells.map(|cell| cell.replace('|', "\\|")).join(" | "))
 }
 
