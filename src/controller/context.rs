@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::ClinicPhoneNumber;
 use crate::clock::SharedClock;
+use crate::domain::Now;
 use crate::plan::ObjectKey;
 use crate::plan::desired::Defaults;
 use crate::telemetry::Metrics;
@@ -131,6 +132,11 @@ impl Context {
             // A closed channel means that the controller is gone, and then there is nothing to ask.
             drop(pokes.send(ObjectRef::new(&key.name).within(&key.namespace)));
         }
+    }
+
+    /// The time, as status can hold it.
+    pub fn now(&self) -> Now {
+        self.clock.now().whole_seconds()
     }
 
     /// Whether the process is stopping.

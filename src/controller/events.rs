@@ -20,7 +20,7 @@ const CONTROLLER: &str = "clinic-phone-operator";
 /// Tells an event. A failure is logged and never in the way: in a namespace that is being deleted events are refused.
 pub async fn tell(context: &Context, about: &ClinicPhoneNumber, note: &Note) {
     let reference = about.object_ref(&());
-    let now = context.clock.now();
+    let now = context.now();
     let name = reference.name.clone().unwrap_or_default();
     if note.warning {
         tracing::warn!(namespace = reference.namespace, name, reason = note.reason, "{}", note.text);
@@ -35,7 +35,7 @@ pub async fn tell(context: &Context, about: &ClinicPhoneNumber, note: &Note) {
     let event = Event {
         metadata: ObjectMeta {
             namespace: Some(namespace.clone()),
-            name: Some(format!("{name}.{:x}", now.wall.as_nanosecond())),
+            name: Some(format!("{name}.{:x}{:x}", now.wall.as_second(), now.boot.nanoseconds())),
             ..ObjectMeta::default()
         },
         action: Some(note.action.to_owned()),

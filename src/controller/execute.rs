@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::jiff::Unit;
 use kube::ResourceExt as _;
 use kube::api::{ListParams, Patch, PatchParams};
 
@@ -60,7 +59,7 @@ impl Pass<'_> {
             }
             Step::StampRelease { claim } => {
                 // Taken before the write: the window of whoever sees the stamp covers everything that it allows.
-                let deadline = self.context.clock.now().boot.after(self.context.settings.send_within);
+                let deadline = self.context.now().boot.after(self.context.settings.send_within);
                 let held = self.observed.held.clone();
                 let number = claim.number.clone();
                 self.save(Some(claim), held, Some(situation)).await?;
@@ -115,12 +114,8 @@ impl Pass<'_> {
 
     /// Tells the gate how a call ended, and folds trouble in.
     fn ended<T>(&mut self, account: &AccountSid, fingerprint: &[u8; 32], result: Result<T, Trouble>) -> Option<T> {
-        let until = self.context.accounts.note(
-            account,
-            fingerprint,
-            result.as_ref().map(|_| ()),
-            self.context.clock.now().boot,
-        );
+        let until =
+            self.context.accounts.note(account, fingerprint, result.as_ref().map(|_| ()), self.context.now().boot);
         match result {
             Ok(answer) => Some(answer),
             Err(trouble) => {
@@ -133,7 +128,7 @@ impl Pass<'_> {
     async fn list(&mut self, after: Moment, lane: Lane) -> Result<Flow, Error> {
         let (credentials, account, fingerprint) = self.credentials()?;
         let context = self.context;
-        let now = context.clock.now().boot;
+        let now = context.now().boot;
         let permit = match context.accounts.list_turn(&account, &fingerprint, after, lane, &self.desired.key, now) {
             Ok(ListTurn::Ready(listed)) => {
                 self.learn_listed(&listed);
@@ -144,7 +139,7 @@ impl Pass<'_> {
             Err(closed) => return Ok(self.closed(closed)),
         };
         let mut fetch = Fetch { context, account: account.clone(), listed: None };
-        let started = context.clock.now().boot;
+        let started = context.now().boot;
         let result = context.twilio.numbers(&credentials).await;
         if let Some(numbers) = self.ended(&account, &fingerprint, result) {
             let list = AccountList::new(account.clone(), started, numbers);
@@ -167,7 +162,7 @@ impl Pass<'_> {
     async fn get(&mut self, sid: &PhoneNumberSid, lane: Lane) -> Result<Flow, Error> {
         let (credentials, account, fingerprint) = self.credentials()?;
         let context = self.context;
-        let permit = match context.accounts.admit(&account, &fingerprint, lane, context.clock.now().boot) {
+        let permit = match context.accounts.admit(&account, &fingerprint, lane, context.now().boot) {
             Ok(permit) => permit,
             Err(closed) => return Ok(self.closed(closed)),
         };
@@ -182,7 +177,7 @@ impl Pass<'_> {
     async fn search(&mut self, index: usize, search: &Search) -> Result<Flow, Error> {
         let (credentials, account, fingerprint) = self.credentials()?;
         let context = self.context;
-        let permit = match context.accounts.admit(&account, &fingerprint, Lane::Change, context.clock.now().boot) {
+        let permit = match context.accounts.admit(&account, &fingerprint, Lane::Change, context.now().boot) {
             Ok(permit) => permit,
             Err(closed) => return Ok(self.closed(closed)),
         };
@@ -268,20 +263,18 @@ impl Pass<'_> {
         let context = self.context;
         let (_, account, fingerprint) = self.credentials()?;
         // A gate that is closed now would waste the stamp.
-        match context.accounts.admit(&account, &fingerprint, Lane::Change, context.clock.now().boot) {
+        match context.accounts.admit(&account, &fingerprint, Lane::Change, context.now().boot) {
             Ok(permit) => drop(permit),
             Err(closed) => return Ok(self.closed(closed)),
         }
         // Taken before the stamp is written: whoever sees the stamp waits at least as long as this allows sending.
-        let now = context.clock.now();
+        let now = context.now();
         let deadline = now.boot.after(context.settings.send_within);
         let purpose = match post {
             Post::Buy(_) => Purpose::Buy,
             Post::Adopt { .. } => Purpose::Adopt,
         };
-        // Whole seconds: ten thousand stamps have to fit into one ConfigMap.
-        let at = now.wall.round(Unit::Second).unwrap_or(now.wall);
-        let entry = Entry { at, tag: claim.tag.clone(), number: claim.number.clone(), account, purpose };
+        let entry = Entry { at: now.wall, tag: claim.tag.clone(), number: claim.number.clone(), account, purpose };
         let known = std::iter::once(&claim.number).chain(&claim.tried).cloned().collect();
         let admission = context.ledger.stamp(Request { entry, known }).await?;
         if admission != Admission::Granted {
@@ -293,7 +286,7 @@ impl Pass<'_> {
         }
         let number = claim.number.clone();
         self.save(Some(claim.clone()), None, Some(situation)).await?;
-        self.observed.learn_stamp(claim, post, context.clock.now().boot);
+        self.observed.learn_stamp(claim, post, context.now().boot);
         self.stamped = Some(self.permission(deadline, number));
         Ok(Flow::On)
     }
@@ -316,7 +309,7 @@ impl Pass<'_> {
                 context.twilio.update(&credentials, sid, fields, Some(&stamped.open_for(&claim.number)?)).await
             }
         };
-        let now = context.clock.now().boot;
+        let now = context.now().boot;
         context.accounts.note(&account, &fingerprint, result.as_ref().map(|_| ()), now);
         if let Err(trouble) = &result {
             let text = format!("{}: attempt {} was not answered with a sale: {trouble}", claim.number, claim.attempts);
@@ -335,7 +328,7 @@ impl Pass<'_> {
     async fn update(&mut self, sid: &PhoneNumberSid, fields: &[(Field, String)], drift: bool) -> Result<Flow, Error> {
         let (credentials, account, fingerprint) = self.credentials()?;
         let context = self.context;
-        let permit = match context.accounts.admit(&account, &fingerprint, Lane::Change, context.clock.now().boot) {
+        let permit = match context.accounts.admit(&account, &fingerprint, Lane::Change, context.now().boot) {
             Ok(permit) => permit,
             Err(closed) => return Ok(self.closed(closed)),
         };
@@ -353,7 +346,7 @@ impl Pass<'_> {
                 (false, "NumberConfigured", format!("{names} of {} was set", number.phone_number))
             };
             events::tell(context, &self.object, &Note { warning, reason, action: "Update", text }).await;
-            self.observed.learn_update(number, fields, drift, context.clock.now().boot);
+            self.observed.learn_update(number, fields, drift, context.now().boot);
         }
         Ok(Flow::On)
     }

@@ -123,7 +123,7 @@ impl Ledger {
             .and_then(|d| d.get(STAMPS))
             .cloned()
             .unwrap_or_default();
-        let now = self.clock.now();
+        let now = self.clock.now().whole_seconds();
         let entries = parse(&text, now.wall)?;
         known.see(&entries, now.boot);
         Ok(entries)
@@ -147,7 +147,7 @@ impl Ledger {
     async fn try_write(&self, known: &mut Known, batch: &[Waiting]) -> Result<Vec<Admission>, TryAgain> {
         let mut entries = self.read(known).await.map_err(TryAgain::Failed)?;
         let before = entries.len();
-        let now = self.clock.now();
+        let now = self.clock.now().whole_seconds();
         let mut answers = Vec::with_capacity(batch.len());
         for (request, _) in batch {
             let sight = |e: &Entry| known.sight(e);

@@ -45,7 +45,7 @@ pub(super) struct Pass<'a> {
 impl<'a> Pass<'a> {
     pub(super) fn begin(context: &'a Context, object: ClinicPhoneNumber, entry: Entry) -> Self {
         let desired = Desired::read(&object, &context.settings.defaults);
-        let now = context.clock.now();
+        let now = context.now();
         let mut observed =
             Observed::begin(object.status.as_ref(), entry.memory, now.boot, context.settings.settle_window);
         observed.stopping = context.is_stopping();
@@ -114,7 +114,7 @@ impl<'a> Pass<'a> {
         held: Option<Held>,
         situation: Option<&Situation>,
     ) -> Result<(), Error> {
-        let now = self.context.clock.now();
+        let now = self.context.now();
         let mut after = self.observed.clone();
         after.claim.clone_from(&claim);
         after.held.clone_from(&held);
@@ -137,7 +137,7 @@ impl<'a> Pass<'a> {
             self.took(written);
         }
         let desired = self.desired.clone();
-        self.observed.learn_saved(claim, held, &desired, self.context.clock.now().boot);
+        self.observed.learn_saved(claim, held, &desired, self.context.now().boot);
         Ok(())
     }
 

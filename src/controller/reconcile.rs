@@ -28,7 +28,7 @@ const CONFLICTS: usize = 6;
 pub async fn reconcile(object: Arc<ClinicPhoneNumber>, context: Arc<Context>) -> Result<Action, Error> {
     let key = ObjectKey { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
     let uid = object.uid().unwrap_or_default();
-    let entry = context.memories.recall(&key, &uid, context.clock.now().boot);
+    let entry = context.memories.recall(&key, &uid, context.now().boot);
     let suspect = entry.memory.suspect;
     // The cache may be behind this process's own last write; then the newest is read.
     let behind = entry.version.is_some() && entry.version != object.resource_version();
@@ -47,7 +47,7 @@ pub async fn reconcile(object: Arc<ClinicPhoneNumber>, context: Arc<Context>) ->
     let entry = if object.uid().unwrap_or_default() == uid {
         entry
     } else {
-        context.memories.recall(&key, &object.uid().unwrap_or_default(), context.clock.now().boot)
+        context.memories.recall(&key, &object.uid().unwrap_or_default(), context.now().boot)
     };
     let mut pass = Pass::begin(&context, object, entry);
     let mut conflicts = 0;
@@ -77,7 +77,7 @@ pub async fn reconcile(object: Arc<ClinicPhoneNumber>, context: Arc<Context>) ->
     context.memories.keep(&key, entry, suspect);
     let until = ended?.unwrap_or_default();
     context.metrics.passes.inc();
-    Ok(Action::requeue(until.until(context.clock.now().boot).max(Duration::from_millis(10))))
+    Ok(Action::requeue(until.until(context.now().boot).max(Duration::from_millis(10))))
 }
 
 /// What to do after a pass that could not be finished: again, soon at first.
@@ -103,7 +103,7 @@ pub fn after_error(object: Arc<ClinicPhoneNumber>, error: &Error, context: Arc<C
 /// Runs the pass to its end; `None`: the resource is gone.
 async fn run(pass: &mut Pass<'_>) -> Result<Option<Moment>, Error> {
     for _ in 0..TURNS {
-        let now = pass.context.clock.now();
+        let now = pass.context.now();
         // Once stopping, always stopping: nothing new is stamped, and what was sent is still recorded.
         pass.observed.stopping |= pass.context.is_stopping();
         match plan(&pass.desired, &pass.observed, now) {
@@ -132,7 +132,7 @@ async fn finish(pass: &mut Pass<'_>, until: Moment, situation: Option<Situation>
     let (claim, held) = (pass.observed.claim.clone(), pass.observed.held.clone());
     pass.save(claim, held, situation.as_ref()).await?;
     if let Some(situation) = situation {
-        let now = pass.context.clock.now();
+        let now = pass.context.now();
         plan::remember(&pass.desired, &mut pass.observed, situation.kind, now);
         let calm = matches!(situation.kind, Kind::Available | Kind::Suspended);
         pass.observed.memory.failures = if calm { 0 } else { pass.observed.memory.failures.saturating_add(1) };

@@ -17,6 +17,11 @@ impl Moment {
         Self(elapsed)
     }
 
+    /// Nanoseconds since boot: different for each reading of the clock.
+    pub const fn nanoseconds(self) -> u128 {
+        self.0.as_nanos()
+    }
+
     /// How long ago `earlier` was; zero when it is still to come.
     pub fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
@@ -47,4 +52,13 @@ pub struct Now {
     pub wall: Timestamp,
     /// For decisions.
     pub boot: Moment,
+}
+
+impl Now {
+    /// The same reading with the wall time in whole seconds. Kubernetes keeps no more of a time: a finer one would differ from
+    /// what is read back, and a status that did not change would be written again.
+    #[must_use]
+    pub fn whole_seconds(self) -> Self {
+        Self { wall: Timestamp::from_second(self.wall.as_second()).unwrap_or(self.wall), ..self }
+    }
 }
