@@ -137,6 +137,7 @@ mod tests {
     use crate::cli::{Cli, Command};
     use clap::Parser as _;
 
+    #[allow(clippy::unwrap_in_result, reason = "flags that clap refuses are a mistake of the test")]
     fn config(flags: &[&str]) -> Result<Config, ConfigError> {
         let all = ["clinic-phone-operator", "run"].iter().chain(flags);
         let Command::Run(args) = Cli::try_parse_from(all).unwrap().command else { panic!("not run") };

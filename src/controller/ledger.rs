@@ -281,7 +281,7 @@ mod tests {
             tag: OwnerTag::parse("abcdefghijk").unwrap(),
             number: E164::parse(&format!("+1418{line:07}")).unwrap(),
             account: AccountSid::parse(&format!("AC{}", "0".repeat(32))).unwrap(),
-            purpose: if line % 2 == 0 { Purpose::Buy } else { Purpose::Adopt },
+            purpose: if line.is_multiple_of(2) { Purpose::Buy } else { Purpose::Adopt },
         }
     }
 

@@ -5,7 +5,7 @@
 //! choice left to make. After each step its result is folded into [`Observed`] and the decision is taken again.
 //!
 //! The protocol that keeps a number from being bought twice is split over four rooms, one for each stage of a life:
-//! [`acquire`] (nothing sent yet), [`resolve`] (something was sent), [`keep`] (a number is held), [`let_go`] (deletion).
+//! `acquire` (nothing sent yet), `resolve` (something was sent), `keep` (a number is held), `let_go` (deletion).
 
 mod acquire;
 pub mod claim;

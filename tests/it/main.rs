@@ -6,6 +6,8 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 mod chart;
+mod cli;
+mod conditions;
 mod crd;
 mod examples;
 mod fields;
