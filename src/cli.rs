@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::inbox::InboxArgs;
 use crate::commands::simulate::SimulateArgs;
+use crate::domain::time::parse_duration;
 use crate::telemetry::logs::LogFormat;
 
 /// Buys, wires and keeps Twilio phone numbers that are declared as Kubernetes resources.
@@ -68,15 +69,15 @@ pub struct RunArgs {
     pub max_purchases_per_hour: u32,
 
     /// How long something that was sent to Twilio may still take effect. Nothing is decided on its absence before.
-    #[arg(long, env = "CPN_SETTLE_WINDOW", default_value = "2m", value_parser = duration)]
+    #[arg(long, env = "CPN_SETTLE_WINDOW", default_value = "2m", value_parser = parse_duration)]
     pub settle_window: Duration,
 
     /// The longest that one call to Twilio may take.
-    #[arg(long, env = "CPN_TWILIO_TIMEOUT", default_value = "30s", value_parser = duration)]
+    #[arg(long, env = "CPN_TWILIO_TIMEOUT", default_value = "30s", value_parser = parse_duration)]
     pub twilio_timeout: Duration,
 
     /// How often a number is compared with what is wanted, unless its resource says otherwise.
-    #[arg(long, env = "CPN_OBSERVE_INTERVAL", default_value = "1h", value_parser = duration)]
+    #[arg(long, env = "CPN_OBSERVE_INTERVAL", default_value = "1h", value_parser = parse_duration)]
     pub observe_interval: Duration,
 
     /// How many resources are worked on at once.
@@ -96,30 +97,6 @@ pub struct RunArgs {
     pub instance: Option<String>,
 }
 
-/// Reads `500ms`, `30s`, `5m`, `1h`, `1h30m`.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is not a duration; write it as 500ms, 30s, 5m, 1h or 1h30m");
-    let mut total = Duration::ZERO;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).filter(|i| *i > 0).ok_or_else(wrong)?;
-        let (number, tail) = rest.split_at(digits);
-        let unit = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(unit);
-        let number: u64 = number.parse().map_err(|_| wrong())?;
-        let part = match unit {
-            "ms" => Duration::from_millis(number),
-            "s" => Duration::from_secs(number),
-            "m" => Duration::from_secs(number.checked_mul(60).ok_or_else(wrong)?),
-            "h" => Duration::from_secs(number.checked_mul(3600).ok_or_else(wrong)?),
-            _ => return Err(wrong()),
-        };
-        total = total.checked_add(part).ok_or_else(wrong)?;
-        rest = tail;
-    }
-    if text.is_empty() { Err(wrong()) } else { Ok(total) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,15 +105,5 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn durations() {
-        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("0ms"), Ok(Duration::ZERO));
-        for bad in ["", "5", "m", "5x", "-1s", "1 h", "99999999999999999999s"] {
-            assert!(duration(bad).is_err(), "{bad}");
-        }
     }
 }

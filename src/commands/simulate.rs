@@ -23,10 +23,10 @@ pub struct SimulateArgs {
     #[arg(long, env = "CPN_SIM_ACCOUNTS", value_name = "FILE")]
     pub accounts: Option<PathBuf>,
     /// How long every answer takes
-    #[arg(long, env = "CPN_SIM_LATENCY", default_value = "100ms", value_parser = crate::cli::duration)]
+    #[arg(long, env = "CPN_SIM_LATENCY", default_value = "100ms", value_parser = crate::domain::time::parse_duration)]
     pub latency: Duration,
     /// How long a bought number is missing from lists
-    #[arg(long, env = "CPN_SIM_LIST_LAG", default_value = "0ms", value_parser = crate::cli::duration)]
+    #[arg(long, env = "CPN_SIM_LIST_LAG", default_value = "0ms", value_parser = crate::domain::time::parse_duration)]
     pub list_lag: Duration,
     /// Where inbound messages really go, whatever host the webhook names
     #[arg(long, env = "CPN_SIM_DELIVER_TO", value_name = "URL")]

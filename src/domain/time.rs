@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
+use super::ParseError;
+
 /// A point on this machine's boot clock (`CLOCK_BOOTTIME`). Means nothing on another machine or after a reboot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Moment(Duration);
@@ -60,5 +62,46 @@ impl Now {
     #[must_use]
     pub fn whole_seconds(self) -> Self {
         Self { wall: Timestamp::from_second(self.wall.as_second()).unwrap_or(self.wall), ..self }
+    }
+}
+
+/// Reads a span of time as flags and resources write it: `500ms`, `30s`, `5m`, `1h`, `1h30m`.
+///
+/// # Errors
+/// When it is anything else.
+pub fn parse_duration(text: &str) -> Result<Duration, ParseError> {
+    let wrong = || ParseError::new("duration", "write it as 500ms, 30s, 5m, 1h or 1h30m");
+    let mut total = Duration::ZERO;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (number, tail) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?);
+        let (unit, tail) = tail.split_at(tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len()));
+        let milliseconds: u64 = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => return Err(wrong()),
+        };
+        let number: u64 = number.parse().map_err(|_| wrong())?;
+        let part = Duration::from_millis(number.checked_mul(milliseconds).ok_or_else(wrong)?);
+        total = total.checked_add(part).ok_or_else(wrong)?;
+        rest = tail;
+    }
+    if text.is_empty() { Err(wrong()) } else { Ok(total) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        assert_eq!(parse_duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_duration("0ms"), Ok(Duration::ZERO));
+        for bad in ["", "5", "m", "5x", "-1s", "1 h", "1.5s", "99999999999999999999s", "9999999999999999999h"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
     }
 }

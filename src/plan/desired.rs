@@ -9,6 +9,7 @@ use crate::api::v1alpha1::{
     SmsManagement, SmsVerification, UsageScope,
 };
 use crate::api::{FINALIZER, FORGET_NUMBER, REQUESTED_AT};
+use crate::domain::time::parse_duration;
 use crate::domain::{
     AddressSid, BundleSid, CountryCode, E164, HttpMethod, IdentitySid, InstallationId, Mark, NumberType, OwnerTag,
     ParseError, Regulatory, Search, Setup, Webhook,
@@ -125,7 +126,12 @@ impl Desired {
             wish: Wish::read(&resource.spec, defaults, &key),
             deletion: resource.spec.deletion_policy,
             release_confirmation: resource.spec.release_confirmation.clone(),
-            interval: resource.spec.observe_interval.as_deref().and_then(duration).unwrap_or(defaults.observe_interval),
+            interval: resource
+                .spec
+                .observe_interval
+                .as_deref()
+                .and_then(|text| parse_duration(text).ok())
+                .unwrap_or(defaults.observe_interval),
             key,
         }
     }
@@ -281,39 +287,4 @@ fn searches(search: &NumberSearch) -> Result<Vec<Search>, SpecProblem> {
         return Ok(vec![one]);
     }
     Ok(codes.into_iter().map(|code| Search { area_code: Some(code), ..one.clone() }).collect())
-}
-
-/// Reads `1h30m`, the form that the CRD's pattern lets through.
-fn duration(text: &str) -> Option<Duration> {
-    let mut total = 0_u64;
-    let mut digits = String::new();
-    for c in text.chars() {
-        let unit = match c {
-            '0'..='9' => {
-                digits.push(c);
-                continue;
-            }
-            'h' => 3600,
-            'm' => 60,
-            's' => 1,
-            _ => return None,
-        };
-        total = total.checked_add(digits.parse::<u64>().ok()?.checked_mul(unit)?)?;
-        digits.clear();
-    }
-    (digits.is_empty() && total > 0).then(|| Duration::from_secs(total))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_read_as_the_pattern_allows() {
-        assert_eq!(duration("1h30m"), Some(Duration::from_secs(5400)));
-        assert_eq!(duration("300s"), Some(Duration::from_secs(300)));
-        for bad in ["", "5", "5x", "m"] {
-            assert_eq!(duration(bad), None, "{bad}");
-        }
-    }
 }
