@@ -73,6 +73,16 @@ pub fn find_or_build(progress: &dyn Fn(&str)) -> Result<Binaries, Error> {
     Surroundings::of_this_process().find_or_build(progress)
 }
 
+/// Returns kubectl alone, for a cluster that is there already: the one in `PATH`, or else the one of the control plane.
+///
+/// # Errors
+/// As [`find_or_build`].
+pub fn find_or_build_kubectl(progress: &dyn Fn(&str)) -> Result<PathBuf, Error> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join(KUBECTL.name)).find(|path| is_executable(path));
+    found.map_or_else(|| Surroundings::of_this_process().cached(&KUBECTL, progress), Ok)
+}
+
 /// What the search depends on, as a value: tests cannot set variables of their own process.
 #[derive(Debug, Clone)]
 struct Surroundings {

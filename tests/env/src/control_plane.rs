@@ -5,14 +5,11 @@
 //! The servers trust everybody on this machine who can reach etcd's port: nothing of value belongs in here.
 
 use std::ffi::{OsStr, OsString};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
-use std::thread;
 use std::time::Duration;
 
 use crate::process::{Child, Port, Program, TempFolder, secret, tail, wait_until, write_private};
-use crate::{Binaries, Error};
+use crate::{Binaries, Error, Kubectl, KubectlOutput};
 
 /// Without `namespace` no namespace ever goes away; without `garbage-collector` owned objects stay; without
 /// `serviceaccount` new namespaces have no `default` account.
@@ -155,12 +152,17 @@ impl ControlPlane {
         self.api_server.iter_mut().chain(&mut self.controller_manager).try_for_each(Child::check)
     }
 
+    /// kubectl as the administrator, as a value of its own.
+    pub fn client(&self) -> Kubectl {
+        Kubectl::new(&self.binaries.kubectl, self.kubeconfig(), self.folder().join("kubectl-cache"))
+    }
+
     /// Runs kubectl as the administrator.
     ///
     /// # Errors
     /// When kubectl cannot run at all. That it failed is in the answer: see [`KubectlOutput::ok`].
     pub fn kubectl<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Result<KubectlOutput, Error> {
-        self.run_kubectl(&self.kubeconfig(), arguments, None)
+        self.client().run(arguments)
     }
 
     /// Runs kubectl as the administrator, with something to read.
@@ -169,7 +171,7 @@ impl ControlPlane {
         arguments: impl IntoIterator<Item = A>,
         input: &str,
     ) -> Result<KubectlOutput, Error> {
-        self.run_kubectl(&self.kubeconfig(), arguments, Some(input))
+        self.client().run_with(arguments, input)
     }
 
     /// Runs kubectl as whoever the kubeconfig names.
@@ -178,7 +180,7 @@ impl ControlPlane {
         kubeconfig: &Path,
         arguments: impl IntoIterator<Item = A>,
     ) -> Result<KubectlOutput, Error> {
-        self.run_kubectl(kubeconfig, arguments, None)
+        self.client().with_kubeconfig(kubeconfig).run(arguments)
     }
 
     /// Writes a kubeconfig with a token of a service account, which has to exist, and returns its path.
@@ -279,82 +281,6 @@ impl ControlPlane {
             .arg("--audit-log-maxsize=100000")
             .args(&self.options.api_server_arguments)
     }
-
-    fn run_kubectl<A: AsRef<OsStr>>(
-        &self,
-        kubeconfig: &Path,
-        arguments: impl IntoIterator<Item = A>,
-        input: Option<&str>,
-    ) -> Result<KubectlOutput, Error> {
-        let arguments: Vec<OsString> = arguments.into_iter().map(|argument| argument.as_ref().to_owned()).collect();
-        let output = run(self.kubectl_command(kubeconfig).args(&arguments), input)?;
-        Ok(KubectlOutput {
-            arguments: arguments.iter().map(|argument| argument.to_string_lossy()).collect::<Vec<_>>().join(" "),
-            status: output.status,
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
-    }
-
-    fn kubectl_command(&self, kubeconfig: &Path) -> Command {
-        let mut command = Command::new(&self.binaries.kubectl);
-        command
-            .env("KUBECONFIG", kubeconfig)
-            // Nothing of the user's: a preference could change what commands do, and a cache of what another server on the
-            // same port offered would hide new resources.
-            .env("KUBERC", "off")
-            .env("KUBECACHEDIR", self.folder().join("kubectl-cache"));
-        command
-    }
-}
-
-/// What kubectl answered.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct KubectlOutput {
-    /// What it was called with, for messages.
-    pub arguments: String,
-    /// How it ended.
-    pub status: ExitStatus,
-    /// What it wrote to its standard output.
-    pub stdout: String,
-    /// What it wrote to its error stream.
-    pub stderr: String,
-}
-
-impl KubectlOutput {
-    /// Returns whether it ended well.
-    pub fn success(&self) -> bool {
-        self.status.success()
-    }
-
-    /// Returns its standard output.
-    ///
-    /// # Errors
-    /// [`Error::Kubectl`] with its error stream when it failed.
-    pub fn ok(self) -> Result<String, Error> {
-        if self.success() {
-            return Ok(self.stdout);
-        }
-        Err(Error::Kubectl { arguments: self.arguments, status: self.status, stderr: self.stderr.trim().to_owned() })
-    }
-}
-
-/// Runs kubectl to its end, with something to read or nothing.
-fn run(command: &mut Command, input: Option<&str>) -> Result<std::process::Output, Error> {
-    let failed = || Error::doing("run kubectl");
-    let Some(input) = input else {
-        return command.stdin(Stdio::null()).output().map_err(failed());
-    };
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(failed())?;
-    let stdin = child.stdin.take();
-    // In a thread of its own: both sides would wait for ever once the pipes are full.
-    thread::scope(|scope| {
-        // A program that stops reading tells its reasons itself.
-        scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(input.as_bytes())));
-        child.wait_with_output().map_err(failed())
-    })
 }
 
 fn etcd(binaries: &Binaries, folder: &Path, port: u16) -> Program {

@@ -117,6 +117,24 @@ pub enum Error {
         stderr: String,
     },
 
+    /// A service on this machine did not answer, or not as it should.
+    #[error("{request}: {problem}")]
+    Http {
+        /// Method and URL.
+        request: String,
+        /// What came instead of an answer.
+        problem: String,
+    },
+
+    /// Something that should be JSON is not.
+    #[error("{what} gave no JSON: {source}")]
+    NotJson {
+        /// What gave it.
+        what: String,
+        /// What the parser says.
+        source: serde_json::Error,
+    },
+
     /// A line of the audit log is not what Kubernetes writes.
     #[error("{path} line {line} is no audit event: {source}")]
     Audit {

@@ -2,7 +2,8 @@
 //!
 //! [`binaries`] finds kube-apiserver, etcd, kube-controller-manager and kubectl, or builds them once with Go.
 //! [`ControlPlane`] runs them on loopback ports and hands out kubeconfigs. [`audit`] counts what was written through the
-//! API server. [`process`] holds what is not about Kubernetes: children that never outlive this process, ports, waiting.
+//! API server. [`process`] holds what is not about Kubernetes: children that never outlive this process, ports, waiting. [`Kubectl`]
+//! asks a cluster, [`http`] asks a service on this machine.
 //!
 //! It deliberately knows nothing of phone numbers, of the operator or of the simulator. There is no kubelet: a Deployment
 //! is stored and never runs, so the operator is started as a process with its service account's kubeconfig.
@@ -20,8 +21,11 @@ pub mod audit;
 pub mod binaries;
 mod control_plane;
 mod error;
+pub mod http;
+mod kubectl;
 pub mod process;
 
 pub use binaries::Binaries;
-pub use control_plane::{ControlPlane, KubectlOutput, Options};
+pub use control_plane::{ControlPlane, Options};
 pub use error::Error;
+pub use kubectl::{Kubectl, KubectlOutput};

@@ -9,11 +9,30 @@ use std::time::Duration;
 
 use cpn_env::{ControlPlane, Error, Options, binaries};
 
+use crate::failure::Failure;
+use crate::settings::Settings;
+
+mod bench;
+mod cluster;
+mod demo;
+mod failure;
+mod local;
+mod programs;
+mod report;
+mod settings;
+mod stage;
+
 const USAGE: &str = "\
 usage: cpn-env COMMAND
 
   build   find kube-apiserver, etcd, kube-controller-manager and kubectl, or build them; prints their paths
   serve   run a control plane until Ctrl-C or SIGTERM; prints how to reach it
+  demo    start everything, show what the operator does, check it, end everything
+  up      start everything and leave it running; prints how to reach it
+  down    end what `up` started
+  bench   count calls, writes and purchases at 100 resources
+
+CLUSTER=current makes demo and up use the cluster of the current kubeconfig context; YES=1 answers the question.
 ";
 
 /// How often `serve` looks whether its servers are well.
@@ -23,9 +42,15 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
-        ["build"] => build(),
-        ["serve"] => serve(),
-        ["help" | "--help" | "-h"] => print(USAGE),
+        ["build"] => build().map_err(Failure::from),
+        ["serve"] => serve().map_err(Failure::from),
+        ["demo"] => Settings::read().and_then(demo::run),
+        ["up"] => Settings::read().and_then(local::up),
+        ["down"] => local::down(),
+        ["bench"] => bench::run(),
+        // What `up` leaves running; nobody else has a reason to call it.
+        [local::SUPERVISE, rest @ ..] => local::supervise(rest),
+        ["help" | "--help" | "-h"] => print(USAGE).map_err(Failure::from),
         _ => {
             tell(USAGE.trim_end());
             return ExitCode::from(2);

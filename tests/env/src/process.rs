@@ -418,7 +418,7 @@ impl Drop for TempFolder {
 }
 
 /// Writes a file that only this user can read: it holds a token.
-pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), Error> {
+pub fn write_private(path: &Path, text: &str) -> Result<(), Error> {
     use std::io::Write as _;
     OpenOptions::new()
         .create(true)

@@ -1,0 +1,51 @@
+# The index of commands. Each is one call of cargo or of `cpn-env` (tests/env), which does what takes more than a line.
+#
+# Needs Rust, Go, a C compiler and make. The first run of demo, up, test or bench builds a Kubernetes control plane with Go
+# (about 8 minutes on two cores, once; kept outside the checkout) and the operator (about 3 minutes).
+
+CARGO ?= cargo
+ENVIRONMENT = $(CARGO) run --quiet --locked --package cpn-env --
+CRD = crds/telephony.chiroflow.io_clinicphonenumbers.yaml
+CHART_CRD = charts/clinic-phone-operator/files/crd.yaml
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up down test bench lint crd build clean-cache
+
+help: ## Print this list
+	@echo "make TARGET, where TARGET is one of"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F '|' '{printf "  %-12s %s\n", $$1, $$2}'
+	@echo
+	@echo "CLUSTER=current makes demo and up use the cluster of the current kubeconfig context, instead of a control plane of"
+	@echo "their own. They ask first (YES=1 answers) and remove what they made."
+
+demo: ## Start everything from nothing, show what the operator does, check it, end everything (about a minute)
+	@$(ENVIRONMENT) demo
+
+up: ## The same environment left running: control plane, simulated Twilio, inbox, operator; writes and prints .local/env
+	@$(ENVIRONMENT) up
+
+down: ## End what `make up` started
+	@$(ENVIRONMENT) down
+
+test: build ## All tests; those that need a real API server start one
+	@$(ENVIRONMENT) build >/dev/null
+	$(CARGO) test --workspace --locked
+
+bench: ## Count calls, writes and purchases at 100 resources; measure the release binary
+	@$(ENVIRONMENT) bench
+
+lint: ## Formatting, clippy and documentation, with every warning an error
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --workspace --no-deps --locked
+
+crd: ## Write the CRD anew from the Rust types, into crds/ and into the chart
+	$(CARGO) run --quiet --locked --bin clinic-phone-operator -- crd > $(CRD).new
+	mv $(CRD).new $(CRD)
+	cp $(CRD) $(CHART_CRD)
+
+build: ## Build the operator
+	$(CARGO) build --locked --bin clinic-phone-operator
+
+clean-cache: ## Remove the built control plane, which is shared by all checkouts; the next run builds it again
+	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/clinic-phone-operator/control-plane"
