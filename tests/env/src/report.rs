@@ -1,11 +1,12 @@
 //! What a person sees: sections, plain sentences, commands with their output, and statements that were checked.
 
+use std::cell::RefCell;
 use std::fmt::Debug;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, Write};
 
-/// Writes to the standard output and counts what was right and wrong.
-#[derive(Debug)]
+/// Shows things and counts what was right and wrong.
 pub struct Report {
+    output: RefCell<Box<dyn Write>>,
     colours: bool,
     right: usize,
     wrong: Vec<String>,
@@ -21,28 +22,37 @@ enum Paint {
 }
 
 impl Report {
-    /// With colours on a terminal, unless `NO_COLOR` is set.
+    /// On the standard output, with colours on a terminal unless `NO_COLOR` is set.
     pub fn new() -> Self {
         let colours = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { colours, right: 0, wrong: Vec::new() }
+        Self::to(Box::new(io::stdout()), colours)
+    }
+
+    fn to(output: Box<dyn Write>, colours: bool) -> Self {
+        Self { output: RefCell::new(output), colours, right: 0, wrong: Vec::new() }
+    }
+
+    /// Writes a line; a reader that went away (`| head`) is no reason to stop: what was started is still to be ended.
+    fn line(&self, text: &str) {
+        let mut output = self.output.borrow_mut();
+        writeln!(output, "{text}").and_then(|()| output.flush()).ok();
     }
 
     /// Begins a section.
     pub fn section(&self, title: &str) {
-        line(&format!("\n{}", self.paint(Paint::Bold, &format!("== {title}"))));
+        self.line(&format!("\n{}", self.paint(Paint::Bold, &format!("== {title}"))));
     }
 
     /// Says a plain sentence.
-    #[allow(clippy::unused_self, reason = "everything that is shown goes through the report")]
     pub fn say(&self, words: &str) {
-        line(words);
+        self.line(words);
     }
 
     /// Shows a command and what it gave.
     pub fn show(&self, command: &str, output: &str) {
-        line(&self.paint(Paint::Bold, &format!("  $ {command}")));
+        self.line(&self.paint(Paint::Bold, &format!("  $ {command}")));
         for text in output.trim_end().lines() {
-            line(&format!("  {text}"));
+            self.line(&format!("  {text}"));
         }
     }
 
@@ -63,29 +73,29 @@ impl Report {
         match held {
             Ok(()) => {
                 self.right += 1;
-                line(&format!("  {} {statement}", self.paint(Paint::Green, "ok")));
+                self.line(&format!("  {} {statement}", self.paint(Paint::Green, "ok")));
             }
             Err(detail) => {
                 self.wrong.push(statement.to_owned());
-                line(&format!("  {} {statement}\n    {detail}", self.paint(Paint::Red, "WRONG")));
+                self.line(&format!("  {} {statement}\n    {detail}", self.paint(Paint::Red, "WRONG")));
             }
         }
     }
 
     /// Says something of minor interest.
     pub fn note(&self, words: &str) {
-        line(&self.paint(Paint::Faint, words));
+        self.line(&self.paint(Paint::Faint, words));
     }
 
     /// Says how it went; returns whether everything was right.
     pub fn end(&self) -> bool {
         if self.wrong.is_empty() {
-            line(&self.paint(Paint::Green, &format!("All {} statements were checked and are true.", self.right)));
+            self.line(&self.paint(Paint::Green, &format!("All {} statements were checked and are true.", self.right)));
         } else {
             let all = self.right + self.wrong.len();
-            line(&self.paint(Paint::Red, &format!("{} of {all} statements are WRONG:", self.wrong.len())));
+            self.line(&self.paint(Paint::Red, &format!("{} of {all} statements are WRONG:", self.wrong.len())));
             for statement in &self.wrong {
-                line(&format!("  - {statement}"));
+                self.line(&format!("  - {statement}"));
             }
         }
         self.wrong.is_empty()
@@ -103,12 +113,6 @@ impl Report {
         };
         format!("\u{1b}[{code}m{text}\u{1b}[0m")
     }
-}
-
-/// Writes a line; a reader that went away (`| head`) is no reason to stop: what was started is still to be ended.
-fn line(text: &str) {
-    let mut output = io::stdout().lock();
-    writeln!(output, "{text}").and_then(|()| output.flush()).ok();
 }
 
 /// Rows as columns of even width.
@@ -133,7 +137,7 @@ mod tests {
 
     #[test]
     fn one_wrong_statement_is_enough() {
-        let mut report = Report::new();
+        let mut report = Report::to(Box::new(io::sink()), false);
         report.check("one is one", &1, &1);
         report.at_most("two is little", 2, 2);
         assert!(report.end());
