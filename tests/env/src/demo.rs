@@ -38,8 +38,8 @@ pub fn run(settings: Settings) -> Result<(), Failure> {
         ("CPN_INSTALLATION_ID", "demo"),
         ("CPN_SIM_LATENCY", "50ms"),
         // Everything that waits for Twilio to have settled waits as long: short, so that it can be watched.
-        ("CPN_TWILIO_TIMEOUT", "2s"),
-        ("CPN_SETTLE_WINDOW", "8s"),
+        ("CPN_TWILIO_TIMEOUT", "3s"),
+        ("CPN_SETTLE_WINDOW", "10s"),
     ];
     let logs = binary.with_file_name("demo-logs");
     drop(std::fs::remove_dir_all(&logs));

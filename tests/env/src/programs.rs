@@ -34,7 +34,7 @@ pub fn checkout() -> Result<PathBuf, Failure> {
 pub fn operator(profile: Profile) -> Result<PathBuf, Failure> {
     tell(match profile {
         Profile::Quick => "building the operator (about 3 minutes on two cores the first time, then seconds)",
-        Profile::Release => "building the operator as it is shipped (about 6 minutes on two cores the first time)",
+        Profile::Release => "building the operator as it is shipped (about 5 minutes on two cores the first time)",
     });
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
