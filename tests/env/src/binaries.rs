@@ -409,6 +409,8 @@ mod tests {
 
         let lines = RefCell::new(Vec::new());
         let binaries = surroundings.find_or_build(&|line| lines.borrow_mut().push(line.to_owned())).unwrap();
+        // A program that another test starts holds copies of this one's locks until it is executed.
+        lines.borrow_mut().retain(|line| !line.starts_with("waiting for"));
         assert_eq!(
             lines.take(),
             [
