@@ -143,7 +143,13 @@ fn asked(desired: &Desired, observed: &Observed) -> bool {
 /// When the number is due for a look.
 fn due(desired: &Desired, observed: &Observed) -> Moment {
     let memory = &observed.memory;
-    if asked(desired, observed) || !fulfilled(desired, observed) || memory.suspect {
+    let given_up = observed.reported.lost
+        && observed.held.as_ref().is_some_and(|held| desired.forget.as_deref() == Some(held.number.as_str()));
+    if asked(desired, observed) || !fulfilled(desired, observed) || memory.suspect || given_up {
+        return Moment::default();
+    }
+    // What could not be seen is looked for until it is: the interval is for what was.
+    if observed.reported.unseen {
         return Moment::default();
     }
     match &memory.checked {
@@ -227,7 +233,7 @@ fn observe(desired: &Desired, observed: &Observed, held: &Held, wish: &Wish, now
         let after = if observed.number_gone {
             observed.pass_started
         } else {
-            now.boot.before(desired.interval).min(observed.pass_started)
+            now.boot.before(jittered(desired)).min(observed.pass_started)
         };
         if observed.list.is_none() || (observed.number_gone && observed.list_after(observed.pass_started).is_none()) {
             return Plan::act(Step::List { after, periodic: true }, looking());
@@ -245,7 +251,7 @@ fn observe(desired: &Desired, observed: &Observed, held: &Held, wish: &Wish, now
         return Plan::blocked(now, setback::PROBE, Situation::new(Kind::NumberClaimedElsewhere, message));
     }
     let differences = wish.setup(&desired.mark(held.origin == Origin::Adopted), &held.number).differences(number);
-    let next = now.boot.after(jittered(desired));
+    let next = seen_at(observed, now).after(jittered(desired));
     if differences.is_empty() {
         // The number was marked anew after a change of the installation id: the claim follows.
         if let Some(claim) = observed.claim.as_ref().filter(|c| c.tag != *desired.tag()) {
@@ -348,6 +354,14 @@ fn missing(desired: &Desired, observed: &Observed, held: &Held, now: Now) -> Pla
     Plan::blocked(now, setback::PROBE, Situation::new(Kind::NumberLost, message))
 }
 
+/// When the number was seen: a list that another resource fetched may be almost an interval old.
+fn seen_at(observed: &Observed, now: Now) -> Moment {
+    match &observed.list {
+        Some(list) if observed.number.is_none() => list.started,
+        _ => now.boot,
+    }
+}
+
 /// What to remember after a pass over a held number came to rest.
 pub fn remember(desired: &Desired, observed: &mut Observed, kind: Kind, now: Now) {
     if observed.number_gone && observed.list_lacks.is_none() && observed.list.is_some() && observed.trouble.is_none() {
@@ -356,8 +370,11 @@ pub fn remember(desired: &Desired, observed: &mut Observed, kind: Kind, now: Now
     let looked = wiring(desired, observed).is_some() || kind.row().stalled;
     if looked && observed.trouble.is_none() && kind != Kind::Rewiring {
         observed.memory.suspect = false;
-        observed.memory.checked =
-            Some(Checked { generation: desired.generation, requested_at: desired.requested_at.clone(), at: now.boot });
+        observed.memory.checked = Some(Checked {
+            generation: desired.generation,
+            requested_at: desired.requested_at.clone(),
+            at: seen_at(observed, now),
+        });
     }
     observed.memory.repairs.retain(|(_, at)| now.boot.since(*at) < DAY);
 }
