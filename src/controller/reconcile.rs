@@ -108,7 +108,7 @@ async fn run(pass: &mut Pass<'_>) -> Result<Option<Moment>, Error> {
         pass.observed.stopping |= pass.context.is_stopping();
         match plan(&pass.desired, &pass.observed, now) {
             Plan::Act { step, situation } => {
-                tracing::debug!(key = %pass.desired.key, ?step, "step");
+                tracing::debug!(key = %pass.desired.key, step = step.name(), situation = ?situation.kind, "step");
                 match pass.execute(step, &situation).await? {
                     Flow::On => {}
                     Flow::Later(until) => {

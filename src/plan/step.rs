@@ -133,6 +133,31 @@ pub enum Step {
     },
 }
 
+impl Step {
+    /// Its name, for log lines: what it carries may hold a webhook's query.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::AddFinalizer => "AddFinalizer",
+            Self::ReadSecret => "ReadSecret",
+            Self::List { .. } => "List",
+            Self::GetNumber { .. } => "GetNumber",
+            Self::Search { .. } => "Search",
+            Self::LookAtRivals { .. } => "LookAtRivals",
+            Self::LookAtOwners => "LookAtOwners",
+            Self::Save { .. } => "Save",
+            Self::Stamp { .. } => "Stamp",
+            Self::Post(Post::Buy(_)) => "Buy",
+            Self::Post(Post::Adopt { .. }) => "Adopt",
+            Self::Update { .. } => "Update",
+            Self::ReadDiscovery => "ReadDiscovery",
+            Self::ReadLedger => "ReadLedger",
+            Self::StampRelease { .. } => "StampRelease",
+            Self::Release { .. } => "Release",
+            Self::RemoveFinalizer { .. } => "RemoveFinalizer",
+        }
+    }
+}
+
 /// What is sent after a stamp.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Post {
