@@ -72,36 +72,17 @@ impl Env {
         self.runtime.block_on(future)
     }
 
+    /// Lets a future run by itself on that runtime.
+    pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        drop(self.runtime.spawn(future));
+    }
+
     /// Creates the chart's account in a namespace, with the chart's rights, and returns its kubeconfig.
     ///
     /// `watched` is the chart's value `namespaces`: empty for all, with a `ClusterRole`, which stays as long as the control
     /// plane.
     pub fn operator_account(&self, namespace: &str, watched: &[&str]) -> Result<PathBuf, Box<dyn Error>> {
-        let file = |name: &str| repository(&format!("charts/clinic-phone-operator/files/rules-{name}.yaml"));
-        let rules: Value = yaml::from_str(&std::fs::read_to_string(file("cluster"))?)?;
-        let own_rules: Value = yaml::from_str(&std::fs::read_to_string(file("operator-namespace"))?)?;
-        let account = json!({"kind": "ServiceAccount", "name": OPERATOR, "namespace": namespace});
-        let grant = |kind: &str, name: &str, namespace: Option<&str>, rules: &Value| {
-            let metadata = json!({"name": name, "namespace": namespace});
-            let api = "rbac.authorization.k8s.io";
-            [
-                json!({"apiVersion": format!("{api}/v1"), "kind": kind, "metadata": metadata, "rules": rules}),
-                json!({
-                    "apiVersion": format!("{api}/v1"), "kind": format!("{kind}Binding"), "metadata": metadata,
-                    "roleRef": {"apiGroup": api, "kind": kind, "name": name}, "subjects": [account],
-                }),
-            ]
-        };
-        let mut objects = vec![json!({
-            "apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": OPERATOR, "namespace": namespace},
-        })];
-        if watched.is_empty() {
-            objects.extend(grant("ClusterRole", &format!("{OPERATOR}-{namespace}"), None, &rules));
-        }
-        for watched in watched {
-            objects.extend(grant("Role", OPERATOR, Some(watched), &rules));
-        }
-        objects.extend(grant("Role", &format!("{OPERATOR}-ledger"), Some(namespace), &own_rules));
+        let objects = grants(namespace, watched)?;
         let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
         self.control_plane.kubectl_stdin(["create", "--filename=-"], &list.to_string())?.ok()?;
         let kubeconfig = self.control_plane.service_account_kubeconfig(namespace, OPERATOR)?;
@@ -121,6 +102,38 @@ impl Env {
         })?;
         Ok(kubeconfig)
     }
+}
+
+/// The chart's account and its rights: the `ServiceAccount`, then roles and bindings.
+///
+/// `watched` is the chart's value `namespaces`: empty for all, with a `ClusterRole`.
+pub fn grants(namespace: &str, watched: &[&str]) -> Result<Vec<Value>, Box<dyn Error>> {
+    let file = |name: &str| repository(&format!("charts/clinic-phone-operator/files/rules-{name}.yaml"));
+    let rules: Value = yaml::from_str(&std::fs::read_to_string(file("cluster"))?)?;
+    let own_rules: Value = yaml::from_str(&std::fs::read_to_string(file("operator-namespace"))?)?;
+    let account = json!({"kind": "ServiceAccount", "name": OPERATOR, "namespace": namespace});
+    let grant = |kind: &str, name: &str, namespace: Option<&str>, rules: &Value| {
+        let metadata = json!({"name": name, "namespace": namespace});
+        let api = "rbac.authorization.k8s.io";
+        [
+            json!({"apiVersion": format!("{api}/v1"), "kind": kind, "metadata": metadata, "rules": rules}),
+            json!({
+                "apiVersion": format!("{api}/v1"), "kind": format!("{kind}Binding"), "metadata": metadata,
+                "roleRef": {"apiGroup": api, "kind": kind, "name": name}, "subjects": [account],
+            }),
+        ]
+    };
+    let mut objects = vec![json!({
+        "apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": OPERATOR, "namespace": namespace},
+    })];
+    if watched.is_empty() {
+        objects.extend(grant("ClusterRole", &format!("{OPERATOR}-{namespace}"), None, &rules));
+    }
+    for watched in watched {
+        objects.extend(grant("Role", OPERATOR, Some(watched), &rules));
+    }
+    objects.extend(grant("Role", &format!("{OPERATOR}-ledger"), Some(namespace), &own_rules));
+    Ok(objects)
 }
 
 /// A client of whoever the kubeconfig names. To be made, and used, inside [`Env::block_on`].
@@ -283,7 +296,7 @@ pub fn merge(into: &mut Value, patch: &Value) {
 }
 
 /// What the API server says to "may the operator of this namespace …": verb, group, resource, subresource, namespace.
-async fn may(space: &Space, asked: (&str, &str, &str, &str, &str)) -> Result<bool, Box<dyn Error>> {
+pub async fn may(space: &Space, asked: (&str, &str, &str, &str, &str)) -> Result<bool, Box<dyn Error>> {
     let (verb, group, resource, subresource, namespace) = asked;
     let review = json!({
         "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",

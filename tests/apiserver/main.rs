@@ -1,8 +1,19 @@
-//! What only a real API server can tell: which manifests it takes, which status writes it refuses, what rights suffice.
+//! What only a real API server can tell: which manifests it takes, which status writes it refuses, what rights suffice, and
+//! how whole lives go, against the simulated Twilio.
 //!
 //! One control plane for the whole binary, started by the first test that needs it; each test has a namespace of its own,
 //! so they run side by side. They fail, never skip, when it cannot start.
 
 mod admission;
+mod adoption;
 mod claim_guard;
+mod credentials;
+mod deletion;
+mod examples;
+mod faults;
 mod harness;
+mod process;
+mod purchase;
+mod rebuilt;
+mod service;
+mod world;
