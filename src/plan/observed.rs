@@ -34,6 +34,7 @@ pub struct Held {
 
 /// What status already says, as far as decisions look at it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts")]
 pub struct Reported {
     /// The generation that status speaks of.
     pub generation: Option<i64>,
