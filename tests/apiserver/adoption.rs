@@ -122,6 +122,30 @@ fn of_two_that_name_one_number_one_gets_it() -> Outcome {
 }
 
 #[test]
+fn of_two_namespaces_that_name_one_number_one_gets_it() -> Outcome {
+    life(Options { clinics: &["clinic"], ..Options::default() }, async |world: &mut World| {
+        let data = json!({"accountSid": world.account.sid, "authToken": world.account.token});
+        for namespace in &world.namespaces {
+            world.secret_in(namespace, "twilio", &data).await?;
+        }
+        for namespace in &world.namespaces {
+            let path = format!("/apis/telephony.chiroflow.io/v1alpha1/namespaces/{namespace}/clinicphonenumbers");
+            let object = crate::harness::number("reception", &crate::world::spec(json!({"phoneNumber": EXACT})));
+            world.space.send("POST", &path, &[], &object).await?;
+        }
+        let mut reasons = Vec::new();
+        for namespace in &world.namespaces {
+            let settled = |n: &_| is_ready(n) || reason(n) == "NumberClaimedElsewhere";
+            reasons.push(reason(&world.until_in(namespace, "reception", "Ready or told", settled).await?));
+        }
+        reasons.sort();
+        assert_eq!(reasons, ["Available", "NumberClaimedElsewhere"]);
+        assert_eq!((world.sold(), world.count("buy")), (1, 1));
+        Ok(())
+    })
+}
+
+#[test]
 fn ten_resources_share_ten_numbers() -> Outcome {
     life(Options::default(), async |world: &mut World| {
         world.twilio.put_stock(vec![serde_json::from_value(

@@ -1,9 +1,11 @@
 //! The end of a life: a number stays unless its release was asked for twice, and whatever was sent before is accounted for.
 
+use std::error::Error;
+
 use clinic_phone_operator::simulator::{Fault, FaultSpec};
 use serde_json::{Value, json};
 
-use crate::harness::Outcome;
+use crate::harness::{OPERATOR, Outcome, number, refusal};
 use crate::world::{EXACT, Options, WEBHOOK, World, condition, held, is, life, message, spec};
 
 fn release() -> Value {
@@ -156,28 +158,57 @@ fn an_emergency_address_stands_in_the_way_of_a_release_and_is_told() -> Outcome 
     })
 }
 
+/// Two numbers in a namespace of their own, which is then deleted with everything in it; returns its path.
+async fn deleted_namespace(world: &mut World) -> Result<String, Box<dyn Error>> {
+    let clinic = world.namespaces.last().cloned().unwrap_or_default();
+    let data = json!({"accountSid": world.account.sid, "authToken": world.account.token});
+    world.secret_in(&clinic, "twilio", &data).await?;
+    let path = format!("/apis/telephony.chiroflow.io/v1alpha1/namespaces/{clinic}/clinicphonenumbers");
+    for name in ["reception", "reminders"] {
+        world.space.send("POST", &path, &[], &number(name, &spec(json!({})))).await?;
+    }
+    for name in ["reception", "reminders"] {
+        world.until_in(&clinic, name, "Ready", |n| is(n, "Ready")).await?;
+    }
+    let namespace = format!("/api/v1/namespaces/{clinic}");
+    world.space.send("DELETE", &namespace, &[], &Value::Null).await?;
+    Ok(namespace)
+}
+
+/// Waits until there is nothing at a path.
+async fn nothing_at(world: &World, path: &str) -> Outcome {
+    world
+        .eventually("the end of it", async || {
+            let answer = world.space.send("GET", path, &[], &Value::Null).await;
+            let gone =
+                answer.err().is_some_and(|error| refusal(error.as_ref()).is_some_and(|status| status.code == 404));
+            Ok(gone.then_some(()))
+        })
+        .await
+}
+
 #[test]
 fn a_namespace_goes_with_its_secret_and_its_numbers() -> Outcome {
-    let options = Options { clinics: &["clinic"], everywhere: true, ..Options::default() };
-    life(options, async |world: &mut World| {
-        let clinic = world.namespaces[1].clone();
-        let data = json!({"accountSid": world.account.sid, "authToken": world.account.token});
-        world.secret_in(&clinic, "twilio", &data).await?;
-        let path = format!("/apis/telephony.chiroflow.io/v1alpha1/namespaces/{clinic}/clinicphonenumbers");
-        for name in ["reception", "reminders"] {
-            let object = crate::harness::number(name, &spec(json!({})));
-            world.space.send("POST", &path, &[], &object).await?;
-        }
-        for name in ["reception", "reminders"] {
-            world.until_in(&clinic, name, "Ready", |n| is(n, "Ready")).await?;
-        }
-        world.space.send("DELETE", &format!("/api/v1/namespaces/{clinic}"), &[], &Value::Null).await?;
-        world
-            .eventually("the end of the namespace", async || {
-                let answer = world.space.send("GET", &format!("/api/v1/namespaces/{clinic}"), &[], &Value::Null).await;
-                Ok(answer.is_err().then_some(()))
-            })
-            .await?;
+    life(Options { clinics: &["clinic"], everywhere: true, ..Options::default() }, async |world: &mut World| {
+        let namespace = deleted_namespace(world).await?;
+        nothing_at(world, &namespace).await?;
+        assert_eq!((world.twilio.numbers().len(), world.released(), world.count("release")), (2, 0, 0));
+        Ok(())
+    })
+}
+
+/// Rights that are given in the namespace itself go with it, and then nobody may take the finalizer off: it takes rights
+/// from outside to let the namespace end.
+#[test]
+fn a_namespace_that_goes_with_the_operators_rights_waits_for_other_rights() -> Outcome {
+    life(Options { clinics: &["clinic"], ..Options::default() }, async |world: &mut World| {
+        let namespace = deleted_namespace(world).await?;
+        let clinic = world.namespaces.last().cloned().unwrap_or_default();
+        let roles = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{clinic}/rolebindings/{OPERATOR}");
+        nothing_at(world, &roles).await?;
+        world.space.send("GET", &namespace, &[], &Value::Null).await?;
+        world.rights_everywhere().await?;
+        nothing_at(world, &namespace).await?;
         assert_eq!((world.twilio.numbers().len(), world.released(), world.count("release")), (2, 0, 0));
         Ok(())
     })

@@ -268,7 +268,7 @@ fn no_credential_is_in_anything_that_is_written_or_printed() -> Outcome {
     )
 }
 
-/// An exact number and its wiring survive the program being killed at any moment: ten times in a row.
+/// Killed again and again, each time a call later.
 #[test]
 fn killed_again_and_again_it_buys_once() -> Outcome {
     installed(&["--twilio-timeout", "1s", "--settle-window", "4s"], async |op: &mut Installed| {

@@ -461,6 +461,16 @@ impl World {
         self.until(name, wanted, |n| reason(n) == wanted && observed(n)).await
     }
 
+    /// Gives the operator rights in all namespaces, whatever it had before.
+    pub async fn rights_everywhere(&self) -> Outcome {
+        let all = grants(&self.space.namespace, &[])?;
+        let kind = |object: &Value| object.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+        for object in all.iter().filter(|object| kind(object).starts_with("Cluster")) {
+            create(&self.space, object).await?;
+        }
+        Ok(())
+    }
+
     /// Waits until there is no number of this name any more.
     pub async fn gone(&self, name: &str) -> Outcome {
         let wait = await_condition(self.space.numbers(), name, |object: Option<&ClinicPhoneNumber>| object.is_none());
@@ -567,21 +577,29 @@ impl Drop for World {
     }
 }
 
+/// Creates an account, a role or a binding.
+async fn create(space: &Space, object: &Value) -> Outcome {
+    let text = |pointer| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let place = match text("/metadata/namespace") {
+        "" => String::new(),
+        namespace => format!("/namespaces/{namespace}"),
+    };
+    let group = match text("/apiVersion") {
+        "v1" => "/api/v1".to_owned(),
+        group => format!("/apis/{group}"),
+    };
+    let plural = format!("{}s", text("/kind").to_lowercase());
+    space.send("POST", &format!("{group}{place}/{plural}"), &[], object).await?;
+    Ok(())
+}
+
 /// Creates the chart's account in the test's namespace, with rights in `watched`, or in all namespaces; returns its
 /// kubeconfig.
 async fn operator_account(space: &Space, watched: &[String]) -> Result<PathBuf, Box<dyn Error>> {
     let namespace = &space.namespace;
     let watched: Vec<&str> = watched.iter().map(String::as_str).collect();
     for object in grants(namespace, &watched)? {
-        let text = |pointer| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let place = match text("/metadata/namespace") {
-            "" => String::new(),
-            namespace => format!("/namespaces/{namespace}"),
-        };
-        let group =
-            if text("/apiVersion") == "v1" { "/api/v1".to_owned() } else { format!("/apis/{}", text("/apiVersion")) };
-        let plural = format!("{}s", text("/kind").to_lowercase());
-        space.send("POST", &format!("{group}{place}/{plural}"), &[], &object).await?;
+        create(space, &object).await?;
     }
     let request = json!({
         "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 7200},
