@@ -130,7 +130,7 @@ fn of_two_namespaces_that_name_one_number_one_gets_it() -> Outcome {
         }
         for namespace in &world.namespaces {
             let path = format!("/apis/telephony.chiroflow.io/v1alpha1/namespaces/{namespace}/clinicphonenumbers");
-            let object = crate::harness::number("reception", &crate::world::spec(json!({"phoneNumber": EXACT})));
+            let object = crate::harness::number("reception", &crate::world::spec(&json!({"phoneNumber": EXACT})));
             world.space.send("POST", &path, &[], &object).await?;
         }
         let mut reasons = Vec::new();

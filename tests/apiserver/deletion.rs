@@ -165,7 +165,7 @@ async fn deleted_namespace(world: &mut World) -> Result<String, Box<dyn Error>> 
     world.secret_in(&clinic, "twilio", &data).await?;
     let path = format!("/apis/telephony.chiroflow.io/v1alpha1/namespaces/{clinic}/clinicphonenumbers");
     for name in ["reception", "reminders"] {
-        world.space.send("POST", &path, &[], &number(name, &spec(json!({})))).await?;
+        world.space.send("POST", &path, &[], &number(name, &spec(&json!({})))).await?;
     }
     for name in ["reception", "reminders"] {
         world.until_in(&clinic, name, "Ready", |n| is(n, "Ready")).await?;

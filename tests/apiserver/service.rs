@@ -13,10 +13,10 @@ fn at_rest_a_pass_is_one_list_and_no_write() -> Outcome {
         world.ready("reception").await?;
         world.passes(2).await?;
         let before = world.space.get("reception").await?;
-        let (calls, writes, passes) = (world.calls().len(), world.writes()?.len(), world.operator()?.passes());
+        let (calls, writes, begun) = (world.calls().len(), world.writes()?.len(), world.operator()?.passes());
         world.passes(10).await?;
         let more = world.calls().split_off(calls);
-        let passed = usize::try_from(world.operator()?.passes() - passes)?;
+        let passed = usize::try_from(world.operator()?.passes() - begun)?;
         assert!(more.iter().all(|call| *call == "list"), "{more:?}");
         assert!(more.len() >= 9 && more.len() <= passed + 1, "{passed} passes, {more:?}");
         assert_eq!(world.space.get("reception").await?, before);
@@ -40,10 +40,10 @@ fn at_rest_one_list_serves_all_numbers_of_an_account() -> Outcome {
         for name in names {
             versions.push(version(&world.ready(name).await?));
         }
-        let (calls, writes, passes) = (world.calls().len(), world.writes()?.len(), world.operator()?.passes());
+        let (calls, writes, begun) = (world.calls().len(), world.writes()?.len(), world.operator()?.passes());
         world.passes(50).await?;
         let more = world.calls().split_off(calls);
-        let passed = usize::try_from(world.operator()?.passes() - passes)?;
+        let passed = usize::try_from(world.operator()?.passes() - begun)?;
         assert!(more.iter().all(|call| *call == "list"), "{more:?}");
         assert!(more.len() * 3 <= passed, "{} lists for {passed} passes over five numbers", more.len());
         for (name, version_then) in names.iter().zip(versions) {

@@ -137,7 +137,7 @@ pub struct Skewed(AtomicU64);
 impl Skewed {
     /// Moves both clocks forward.
     pub fn advance(&self, by: Duration) {
-        self.0.fetch_add(u64::try_from(by.as_secs()).unwrap_or(0), Ordering::Relaxed);
+        self.0.fetch_add(by.as_secs(), Ordering::Relaxed);
     }
 }
 
@@ -377,7 +377,7 @@ impl World {
 
     /// Creates a number that asks for the usual, but for this.
     pub async fn create(&self, name: &str, but: Value) -> Outcome {
-        self.space.create(name, &spec(but)).await?;
+        self.space.create(name, &spec(&but)).await?;
         Ok(())
     }
 
@@ -475,7 +475,10 @@ impl World {
     pub async fn gone(&self, name: &str) -> Outcome {
         let wait = await_condition(self.space.numbers(), name, |object: Option<&ClinicPhoneNumber>| object.is_none());
         match tokio::time::timeout(DEADLINE, Box::pin(wait)).await {
-            Ok(gone) => Ok(drop(gone?)),
+            Ok(gone) => {
+                gone?;
+                Ok(())
+            }
             Err(_) => Err(format!("{name} is still there: {:#?}", self.space.get(name).await?).into()),
         }
     }
@@ -631,13 +634,13 @@ async fn operator_account(space: &Space, watched: &[String]) -> Result<PathBuf, 
 }
 
 /// The usual spec, changed by a merge patch.
-pub fn spec(but: Value) -> Value {
+pub fn spec(but: &Value) -> Value {
     let mut spec = json!({
         "credentialsSecretRef": {"name": "twilio"},
         "search": {"country": "CA", "areaCodes": ["418"]},
         "sms": {"webhookURL": WEBHOOK},
     });
-    merge(&mut spec, &but);
+    merge(&mut spec, but);
     spec
 }
 
