@@ -85,6 +85,14 @@ impl Claim {
         Self { unanswered: self.unanswered.saturating_sub(1), ..self.clone() }
     }
 
+    /// The numbers whose stamps in the ledger this claim accounts for, once it is stamped.
+    ///
+    /// The number of a first attempt is not among them: a stamp of it that the ledger holds already comes from a life that
+    /// the resource has forgotten, or from a stamp whose own answer was lost, and may still take effect.
+    pub fn accounts_for(&self) -> Vec<E164> {
+        self.tried.iter().chain((self.attempts > 1).then_some(&self.number)).cloned().collect()
+    }
+
     /// The claim settled; when the number itself was the reason it is not tried again.
     pub fn settled(&self, outcome: ClaimOutcome, never_again: bool) -> Self {
         let mut claim = Self { outcome, ..self.clone() };

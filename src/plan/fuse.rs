@@ -62,10 +62,26 @@ pub fn admit(
     first_seen: impl Fn(&Entry) -> Moment,
     now: (Timestamp, Moment),
 ) -> Admission {
+    admit_on(entries, request, known, now.1, limit, window, first_seen, now)
+}
+
+/// As [`admit`], for a request that rests on a look at the account that began at `looked`: what an earlier life sent must
+/// have been settled by then, not only by now. A process may have stood still in between.
+#[allow(clippy::too_many_arguments, reason = "a pure decision over independent facts")]
+pub fn admit_on(
+    entries: &[Entry],
+    request: &Entry,
+    known: &[E164],
+    looked: Moment,
+    limit: u32,
+    window: Duration,
+    first_seen: impl Fn(&Entry) -> Moment,
+    now: (Timestamp, Moment),
+) -> Admission {
     let (wall, boot) = now;
     let forgotten = |e: &&Entry| e.tag == request.tag && !known.contains(&e.number);
     if let Some(until) =
-        entries.iter().filter(forgotten).map(|e| first_seen(e).after(window)).max().filter(|until| *until > boot)
+        entries.iter().filter(forgotten).map(|e| first_seen(e).after(window)).max().filter(|until| *until > looked)
     {
         return Admission::Unsettled(until);
     }
