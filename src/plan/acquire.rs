@@ -13,6 +13,9 @@ use super::fuse::Admission;
 use super::observed::StampView;
 use super::{Claim, Desired, Kind, Note, Observed, Plan, Post, Situation, Step, Wish, keep, setback};
 
+/// How old a list may be on which something is decided: long enough for the list of a large account to be shared.
+const RECENT: Duration = Duration::from_secs(60);
+
 pub(super) fn plan(desired: &Desired, observed: &Observed, now: Now) -> Plan {
     if let Some(claim) = observed.claim.as_ref().filter(|c| !desired.tags.contains(&c.tag)) {
         return Plan::blocked(now, setback::PROBE, foreign_claim(claim));
@@ -35,7 +38,7 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, now: Now) -> Plan {
     }
     let account = match setback::credentials(desired, observed, None, now) {
         Ok(account) => account,
-        Err(plan) => return plan,
+        Err(plan) => return step_back(observed, plan),
     };
     if let Some((until, situation)) =
         setback::refusal(desired, observed, now).or_else(|| settled_refusal(desired, observed, wish, now))
@@ -43,7 +46,7 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, now: Now) -> Plan {
         return withdraw(observed, &situation).unwrap_or(Plan::Blocked { probe: until, situation });
     }
     if let Some(plan) = setback::after_trouble(desired, observed, now) {
-        return plan;
+        return if matches!(plan, Plan::Blocked { .. }) { step_back(observed, plan) } else { plan };
     }
     match announced(desired, observed, wish, &account) {
         Some((claim, at)) => look(desired, observed, wish, claim, at, now),
@@ -58,6 +61,16 @@ fn withdraw(observed: &Observed, situation: &Situation) -> Option<Plan> {
     let tried = Claim { outcome: ClaimOutcome::Abandoned, ..claim.clone() };
     let claim = (!claim.tried.is_empty()).then_some(tried);
     Some(Plan::act(Step::Save { claim, held: None, note: None }, situation.clone()))
+}
+
+/// Whoever has to wait for a person withdraws the announcement first.
+fn step_back(observed: &Observed, plan: Plan) -> Plan {
+    match &plan {
+        Plan::Rest { situation: Some(situation), .. } | Plan::Blocked { situation, .. } => {
+            withdraw(observed, situation).unwrap_or(plan)
+        }
+        Plan::Rest { situation: None, .. } | Plan::Act { .. } | Plan::Done => plan,
+    }
 }
 
 pub(super) fn foreign_claim(claim: &Claim) -> Situation {
@@ -78,7 +91,7 @@ fn settled_refusal(desired: &Desired, observed: &Observed, wish: &Wish, now: Now
         .claim
         .as_ref()
         .filter(|c| c.outcome == ClaimOutcome::Refused && c.number == *exact && c.tried.contains(exact))?;
-    let acted = observed.reported.generation != Some(desired.generation)
+    let acted = claim.generation != Some(desired.generation)
         || (desired.requested_at.is_some() && desired.requested_at != observed.reported.requested_at);
     (!acted).then(|| (now.boot.after(setback::PROBE), unavailable(&claim.number)))
 }
@@ -114,8 +127,9 @@ fn exact(desired: &Desired, observed: &Observed, wish: &Wish, account: &AccountS
         return choose(desired, observed, wish, account, None, now);
     };
     let searching = || Situation::new(Kind::Searching, format!("looking whether the account holds {number}"));
-    let Some(list) = observed.list_after(observed.pass_started) else {
-        return Plan::act(Step::List { after: observed.pass_started, periodic: false }, searching());
+    let after = recent(desired, observed);
+    let Some(list) = observed.list_after(after) else {
+        return Plan::act(Step::List { after, periodic: false }, searching());
     };
     if let Some(plan) = setback::incomplete(desired, observed, now).or_else(|| found(desired, observed, list, now)) {
         return plan;
@@ -139,6 +153,10 @@ fn exact(desired: &Desired, observed: &Observed, wish: &Wish, account: &AccountS
             }
         }
         _ => return Plan::act(Step::LookAtRivals { number: number.clone() }, searching()),
+    }
+    if observed.claimed.contains(number) {
+        let message = format!("another resource is about to claim {number}: waiting for it");
+        return Plan::rest(now.boot.after(Duration::from_secs(2)), Situation::new(Kind::Searching, message));
     }
     announce(desired, observed, number.clone(), account, tried(observed, Some(number)))
 }
@@ -185,8 +203,13 @@ fn choose(
         Kind::NoNumbersAvailable,
         "Twilio offers no number that spec.search describes and nobody else claims: widen areaCodes, contains or locality; looking again by itself",
     );
-    let Some(list) = observed.list_after(observed.pass_started) else {
-        return Plan::act(Step::List { after: observed.pass_started, periodic: false }, none);
+    // A number that is yielded to somebody else is not claimed any longer: whoever goes first waits for this.
+    if let Some(plan) = withdraw(observed, &none) {
+        return plan;
+    }
+    let after = recent(desired, observed);
+    let Some(list) = observed.list_after(after) else {
+        return Plan::act(Step::List { after, periodic: false }, none);
     };
     if let Some(plan) = found(desired, observed, list, now) {
         return plan;
@@ -233,7 +256,7 @@ pub(super) fn found(desired: &Desired, observed: &Observed, list: &super::Accoun
 }
 
 /// What may be done about an exact number, given what the account holds.
-enum Permission {
+pub(super) enum Permission {
     /// It is not held: buy it.
     Buy,
     /// It is held and may be taken over.
@@ -244,7 +267,7 @@ enum Permission {
     No(Situation),
 }
 
-fn permission(
+pub(super) fn permission(
     desired: &Desired,
     observed: &Observed,
     wish: &Wish,
@@ -295,15 +318,21 @@ fn claimed_by(number: &E164, who: &str) -> Situation {
     )
 }
 
+/// Lists that began after this moment tell how the account is now: others' lists will do, so that many resources of one
+/// account need few, but none that has been lying about for long, and none from before a person asked for a look.
+pub(super) fn recent(desired: &Desired, observed: &Observed) -> Moment {
+    let asked = desired.requested_at.is_some() && desired.requested_at != observed.reported.requested_at;
+    if asked { observed.pass_started } else { observed.pass_started.before(RECENT) }
+}
+
 /// The claim is announced: now, and only now, the looks that decide.
 fn look(desired: &Desired, observed: &Observed, wish: &Wish, claim: &Claim, announced_at: Moment, now: Now) -> Plan {
     let number = &claim.number;
     let purchasing = || Situation::new(Kind::Purchasing, format!("{number} is claimed, nothing is bought yet"));
-    let ledger_until = observed.memory.ledger_until.unwrap_or_default();
-    if ledger_until > now.boot {
-        return unsettled(ledger_until);
+    if let Some(until) = observed.memory.ledger_until.filter(|until| *until > now.boot) {
+        return unsettled(until);
     }
-    let after = announced_at.max(ledger_until);
+    let after = announced_at.max(observed.memory.ledger_until.unwrap_or_default()).max(recent(desired, observed));
     let Some(list) = observed.list_after(after) else {
         return Plan::act(Step::List { after, periodic: false }, purchasing());
     };
@@ -370,6 +399,11 @@ pub(super) fn stamp(observed: &Observed, claim: &Claim, post: Post, now: Now) ->
             Plan::rest(*until, Situation::new(Kind::PurchaseLimitReached, message))
         }
         Some(StampView::Withheld(Admission::Unsettled(until))) => unsettled(*until),
+        // One POST a pass: what was learnt from the first one is written down before there is another.
+        _ if observed.refused.is_some() || observed.ambiguous.is_some() => Plan::rest(
+            now.boot.after(Duration::from_millis(250)),
+            Situation::new(Kind::Purchasing, format!("{number} is claimed, nothing is bought yet")),
+        ),
         _ if observed.stopping => Plan::rest(
             now.boot,
             Situation::new(Kind::Purchasing, format!("{number} is claimed, nothing is sent while the operator stops")),
@@ -382,6 +416,12 @@ pub(super) fn stamp(observed: &Observed, claim: &Claim, post: Post, now: Now) ->
             )
         }
     }
+}
+
+fn unsettled(until: Moment) -> Plan {
+    let message =
+        "an earlier life of this resource sent a purchase that may still take effect: waiting, then looking again";
+    Plan::rest(until, Situation::new(Kind::ResolvingPurchase, message))
 }
 
 pub(super) fn purchase(desired: &Desired, wish: &Wish, number: &E164) -> Purchase {

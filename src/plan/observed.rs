@@ -52,6 +52,13 @@ pub struct Reported {
     pub reconciling: bool,
     /// Whether `Stalled` says that the number is lost.
     pub lost: bool,
+    /// Whether `Stalled` says that the number is lost, another's or fought over: it does not serve, whether it can be
+    /// looked at or not.
+    pub out_of_service: bool,
+    /// Whether `InboundSms` is True.
+    pub inbound: bool,
+    /// Whether `Observed` is False.
+    pub blind: bool,
 }
 
 /// A refusal that another number would meet too: nothing is sent again until a person acts or the time is over.
@@ -228,6 +235,10 @@ impl Observed {
     pub fn begin(status: Option<&ClinicPhoneNumberStatus>, memory: Memory, now: Moment, window: Duration) -> Self {
         let mut observed = Self { memory, window, pass_started: now, ..Self::default() };
         let Some(status) = status else { return observed };
+        let stalled = |reasons: &[Reason]| {
+            let is = |text: &str| reasons.iter().any(|r| r.as_str() == text);
+            status.conditions.iter().any(|c| c.type_ == "Stalled" && is(&c.reason))
+        };
         observed.reported = Reported {
             generation: status.observed_generation,
             requested_at: status.last_handled_reconcile_at.clone(),
@@ -239,7 +250,13 @@ impl Observed {
                 &status.conditions,
                 crate::api::conditions::ConditionType::Reconciling,
             ),
-            lost: status.conditions.iter().any(|c| c.type_ == "Stalled" && c.reason == Reason::NumberLost.as_str()),
+            blind: status.conditions.iter().any(|c| c.type_ == "Observed" && c.status == "False"),
+            lost: stalled(&[Reason::NumberLost]),
+            out_of_service: stalled(&[Reason::NumberLost, Reason::NumberClaimedElsewhere, Reason::DriftContested]),
+            inbound: crate::api::conditions::is_true(
+                &status.conditions,
+                crate::api::conditions::ConditionType::InboundSms,
+            ),
         };
         if let Err(problem) = observed.read_status(status) {
             observed.corrupt = Some(format!(
@@ -350,6 +367,12 @@ impl Observed {
         self.stamp = Some(StampView::Ready(post));
     }
 
+    /// Folds in a written release stamp: what was seen before it is not enough any more.
+    pub fn learn_release_stamp(&mut self) {
+        self.release_stamped = true;
+        self.number = None;
+    }
+
     /// Folds in the answer to what was sent.
     pub fn learn_answer(&mut self, answer: Result<IncomingNumber, Trouble>, desired: &Desired, now: Moment) {
         self.stamp = None;
@@ -389,12 +412,21 @@ impl Observed {
             self.memory.recorded_at = held.as_ref().map(|_| now);
             self.memory.lost_sightings = 0;
         }
-        if let Some(claim) = claim.as_ref().filter(|c| c.announced()) {
-            debug_assert_eq!(claim.generation, Some(desired.generation), "announced for this spec");
-            self.rivals = None;
-        }
-        if let Some(pause) = claim.as_ref().and_then(|c| resolve::pause_after_abandoning(desired, c, now)) {
-            self.memory.refusal = Some(pause);
+        if claim != self.claim {
+            // Whatever was yielded or withdrawn in this pass is not chosen again in it.
+            if let Some(old) = self.claim.as_ref().filter(|c| c.announced()) {
+                let stays = claim.as_ref().is_some_and(|c| c.stands() && c.number == old.number);
+                self.claimed.extend((!stays).then(|| old.number.clone()));
+            }
+            // Every announcement is looked at anew, also one of a number that was announced before.
+            if claim.as_ref().is_some_and(Claim::announced) {
+                self.rivals = None;
+                self.memory.sight = None;
+            }
+            // Once, when it is given up: status is written again in later passes.
+            if let Some(pause) = claim.as_ref().and_then(|c| resolve::pause_after_abandoning(desired, c, now)) {
+                self.memory.refusal = Some(pause);
+            }
         }
         self.claim = claim;
         self.held = held;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::api::v1alpha1::ClaimOutcome;
 use crate::domain::{IncomingNumber, Meaning, Moment, Now, Trouble};
 
+use super::acquire::Permission;
 use super::observed::{Refusal, StampView};
 use super::{Claim, Desired, Kind, Note, Observed, Plan, Post, Situation, Step, Wish, acquire, keep, setback};
 
@@ -26,8 +27,15 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, claim: &Claim, now: N
     if let Some(StampView::Ready(post)) = &observed.stamp {
         return Plan::act(Step::Post(post.clone()), Situation::new(Kind::Purchasing, format!("buying {number}")));
     }
-    if let Some(bought) = observed.number.as_ref().filter(|n| n.phone_number == *number) {
+    let ours = |n: &&IncomingNumber| {
+        let ours = n.mark().is_none_or(|mark| desired.is_mine(&mark));
+        n.phone_number == *number && n.account == claim.account && ours
+    };
+    if let Some(bought) = observed.number.as_ref().filter(ours) {
         return keep::record(desired, observed, bought, Some(claim), now);
+    }
+    if !desired.finalizer {
+        return Plan::act(Step::AddFinalizer, resolving("taking charge of the resource again"));
     }
     if !desired.tags.contains(&claim.tag) {
         return Plan::blocked(now, setback::PROBE, acquire::foreign_claim(claim));
@@ -40,7 +48,7 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, claim: &Claim, now: N
     }
     // Whatever is decided from now on needs a list that began after the last thing that was sent.
     let sent = observed.memory.sight.as_ref().map(|(.., first)| *first).unwrap_or_default();
-    let mut after = sent.max(observed.memory.answered_at.unwrap_or_default());
+    let mut after = sent.max(observed.memory.answered_at.unwrap_or_default()).max(acquire::recent(desired, observed));
     let over = observed.settled_at() <= now.boot;
     if over {
         after = after.max(observed.settled_at());
@@ -50,9 +58,16 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, claim: &Claim, now: N
         let after = after.max(observed.memory.absent_at.unwrap_or_default());
         return Plan::act(Step::List { after, periodic: false }, resolving("looking whether it was bought"));
     };
-    if let Some(plan) =
-        setback::incomplete(desired, observed, now).or_else(|| acquire::found(desired, observed, list, now))
-    {
+    if let Some(plan) = setback::incomplete(desired, observed, now) {
+        return plan;
+    }
+    // Another number with our tag: status is older than it. What was sent for this one may still take effect, and then
+    // there are two.
+    if !over && list.tagged(&desired.tags).any(|n| n.phone_number != *number) {
+        let plan = resolving("the account holds another number with this resource's tag; waiting for what was sent");
+        return Plan::rest(observed.settled_at(), plan);
+    }
+    if let Some(plan) = acquire::found(desired, observed, list, now) {
         return plan;
     }
     match list.number(number) {
@@ -70,24 +85,46 @@ fn elsewhere(
     over: bool,
     now: Now,
 ) -> Plan {
-    // An adoption that has not taken effect yet looks like this.
-    if let (Ok(wish), None) = (&desired.wish, held.mark()) {
-        let adopting =
-            wish.exact.as_ref() == Some(&claim.number) && wish.adoption != crate::api::v1alpha1::AdoptionPolicy::Never;
-        if adopting && claim.attempts < ATTEMPTS && !desired.suspend {
-            let setup = wish.setup(&desired.mark(true), &claim.number);
-            let post = Post::Adopt { sid: held.sid.clone(), fields: setup.differences(held) };
-            return again(desired, observed, claim, post, now);
+    let refusal = setback::refusal(desired, observed, now).map(|(_, situation)| situation);
+    let exact = desired.wish.as_ref().ok().filter(|w| w.exact.as_ref() == Some(&claim.number));
+    let mut why = refusal.clone();
+    let mut outcome = ClaimOutcome::Refused;
+    if let Some(wish) = exact {
+        match acquire::permission(desired, observed, wish, &claim.number, Some(held)) {
+            Permission::Ask => {
+                let situation = Situation::new(Kind::ResolvingPurchase, format!("looking whose {} is", claim.number));
+                return Plan::act(Step::LookAtOwners, situation);
+            }
+            // An adoption that has not taken effect yet looks like this.
+            Permission::Adopt(sid) if refusal.is_none() && !desired.suspend => {
+                if claim.attempts < ATTEMPTS {
+                    let setup = wish.setup(&desired.mark(true), &claim.number);
+                    return again(desired, observed, claim, Post::Adopt { sid, fields: setup.differences(held) }, now);
+                }
+                outcome = ClaimOutcome::Abandoned;
+            }
+            Permission::No(situation) => why = why.or(Some(situation)),
+            Permission::Adopt(_) | Permission::Buy => {}
         }
     }
     if !over {
+        if let Some(situation) = refusal {
+            return Plan::Blocked { probe: observed.settled_at(), situation };
+        }
         let message = format!(
             "{}: the account holds it without this resource's tag; waiting until nothing that was sent can still take effect",
             claim.number
         );
         return Plan::rest(observed.settled_at(), Situation::new(Kind::ResolvingPurchase, message));
     }
-    settle(desired, claim, ClaimOutcome::Refused, true)
+    match (exact, why) {
+        // Whether it may be had is asked anew in every pass: what stands in the way may go.
+        (Some(_), Some(situation)) => {
+            Plan::act(Step::Save { claim: Some(claim.settled(outcome, false)), held: None, note: None }, situation)
+        }
+        (Some(_), None) => settle(desired, claim, outcome, false),
+        (None, _) => settle(desired, claim, outcome, true),
+    }
 }
 
 /// The account does not hold the number.
@@ -138,7 +175,7 @@ fn wanted<'a>(desired: &'a Desired, claim: &Claim) -> Option<&'a Wish> {
 
 /// The same number again, with growing pauses.
 fn again(desired: &Desired, observed: &Observed, claim: &Claim, post: Post, now: Now) -> Plan {
-    let last = observed.memory.answered_at.or(observed.memory.sight.as_ref().map(|(.., at)| *at)).unwrap_or_default();
+    let last = observed.memory.answered_at.max(observed.memory.sight.as_ref().map(|(.., at)| *at)).unwrap_or_default();
     let pause = setback::backoff(
         claim.attempts.saturating_sub(1),
         Duration::from_secs(2),
