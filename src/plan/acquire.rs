@@ -418,12 +418,6 @@ pub(super) fn stamp(observed: &Observed, claim: &Claim, post: Post, now: Now) ->
     }
 }
 
-fn unsettled(until: Moment) -> Plan {
-    let message =
-        "an earlier life of this resource sent a purchase that may still take effect: waiting, then looking again";
-    Plan::rest(until, Situation::new(Kind::ResolvingPurchase, message))
-}
-
 pub(super) fn purchase(desired: &Desired, wish: &Wish, number: &E164) -> Purchase {
     Purchase {
         phone_number: number.clone(),

@@ -29,11 +29,14 @@ pub(super) fn record(
     claim: Option<&Claim>,
     now: Now,
 ) -> Plan {
-    let mark = number.mark();
+    let mark_says_adopted = number.mark().is_some_and(|m| m.adopted);
     let same =
         claim.or(observed.claim.as_ref()).filter(|c| c.number == number.phone_number && c.account == number.account);
-    let upserted = same.is_some_and(|c| c.unsettled() && resolve::upserted(number, c)) && observed.number.is_some();
-    let adopted = mark.as_ref().is_some_and(|m| m.adopted) || upserted;
+    // Also when the answer was lost: a number that is older than its purchase was not bought by it.
+    let upserted = same.is_some_and(|c| c.unsettled() && resolve::upserted(number, c)) && !mark_says_adopted;
+    let adopted = mark_says_adopted || upserted;
+    // An unresolved claim of another number is settled, not replaced: the API server lets nobody drop it.
+    let open = observed.claim.as_ref().filter(|c| c.unsettled() && c.number != number.phone_number);
     let claim = Claim {
         outcome: ClaimOutcome::Held,
         unanswered: 0,
@@ -82,6 +85,7 @@ pub(super) fn record(
             format!("{} was bought before the resource was deleted", held.number),
         ),
     };
+    let claim = open.map_or(claim, |open| open.settled(ClaimOutcome::Abandoned, true));
     Plan::act(Step::Save { claim: Some(claim), held: Some(held), note: Some(note) }, situation)
 }
 
@@ -145,11 +149,8 @@ fn due(desired: &Desired, observed: &Observed) -> Moment {
     let memory = &observed.memory;
     let given_up = observed.reported.lost
         && observed.held.as_ref().is_some_and(|held| desired.forget.as_deref() == Some(held.number.as_str()));
-    if asked(desired, observed) || !fulfilled(desired, observed) || memory.suspect || given_up {
-        return Moment::default();
-    }
-    // What could not be seen is looked for until it is: the interval is for what was.
-    if observed.reported.unseen {
+    let blind = observed.reported.blind;
+    if asked(desired, observed) || !fulfilled(desired, observed) || memory.suspect || given_up || blind {
         return Moment::default();
     }
     match &memory.checked {
@@ -169,9 +170,6 @@ fn fraction(desired: &Desired) -> f64 {
 }
 
 pub(super) fn plan(desired: &Desired, observed: &Observed, held: &Held, now: Now) -> Plan {
-    if let Some(claim) = observed.claim.as_ref().filter(|c| !desired.tags.contains(&c.tag)) {
-        return Plan::blocked(now, setback::PROBE, acquire::foreign_claim(claim));
-    }
     if !desired.finalizer {
         return Plan::act(Step::AddFinalizer, Situation::new(Kind::Rewiring, "taking charge of the resource"));
     }
@@ -179,14 +177,12 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, held: &Held, now: Now
     if due > now.boot && observed.number.is_none() && observed.list.is_none() && observed.trouble.is_none() {
         return Plan::Rest { until: due, situation: None };
     }
-    let wish = match &desired.wish {
-        Ok(wish) => wish,
-        Err(problem) => {
-            return Plan::blocked(now, setback::PROBE, Situation::new(Kind::InvalidSpec, problem.to_string()));
-        }
-    };
-    if let Some(situation) = contradiction(wish, held) {
-        return Plan::blocked(now, setback::PROBE, situation);
+    let wish = wanted(desired, observed, held);
+    // While others' lists lack the number it is looked at whatever else is wrong: it may be lost, and they wait for that.
+    if let Err(situation) = &wish
+        && !observed.memory.suspect
+    {
+        return Plan::blocked(now, setback::PROBE, situation.clone());
     }
     match setback::credentials(desired, observed, Some(&held.account), now) {
         Ok(_) => {}
@@ -194,13 +190,13 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, held: &Held, now: Now
         Err(Plan::Rest { until, situation: Some(situation) })
             if matches!(observed.credentials, CredentialsView::Missing(_)) =>
         {
-            return Plan::rest(until, unobserved(desired, observed, situation.message));
+            return unobserved(desired, observed, until, situation.message);
         }
         Err(plan) => return plan,
     }
     match setback::after_trouble(desired, observed, now) {
         Some(Plan::Rest { until, situation: Some(situation) }) => {
-            return Plan::rest(until, unobserved(desired, observed, situation.message));
+            return unobserved(desired, observed, until, situation.message);
         }
         Some(plan) => return update_refused(observed, now).unwrap_or(plan),
         None => {}
@@ -208,10 +204,32 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, held: &Held, now: Now
     observe(desired, observed, held, wish, now)
 }
 
+/// What is wanted of the number, or why nothing is done to it.
+fn wanted<'a>(desired: &'a Desired, observed: &Observed, held: &Held) -> Result<&'a Wish, Situation> {
+    if let Some(claim) = observed.claim.as_ref().filter(|c| !desired.tags.contains(&c.tag)) {
+        return Err(acquire::foreign_claim(claim));
+    }
+    let wish = desired.wish.as_ref().map_err(|problem| Situation::new(Kind::InvalidSpec, problem.to_string()))?;
+    contradiction(wish, held).map_or(Ok(wish), Err)
+}
+
 /// The number serves and cannot be looked at. Where the spec as it is now was never seen in force, that is said too.
-fn unobserved(desired: &Desired, observed: &Observed, message: String) -> Situation {
-    let kind = if fulfilled(desired, observed) { Kind::Unobserved } else { Kind::Rewiring };
-    Situation { kind, message }
+/// What did not serve when it was seen last is not called in service because it cannot be seen now.
+fn unobserved(desired: &Desired, observed: &Observed, until: Moment, message: String) -> Plan {
+    if observed.reported.out_of_service {
+        return Plan::Rest { until, situation: None };
+    }
+    let kind = match (in_service_before(observed), fulfilled(desired, observed)) {
+        (false, _) => Kind::ConfiguringNumber,
+        (true, true) => Kind::Unobserved,
+        (true, false) => Kind::Rewiring,
+    };
+    Plan::rest(until, Situation { kind, message })
+}
+
+/// Whether the number served when it was seen last.
+fn in_service_before(observed: &Observed) -> bool {
+    observed.reported.ready || observed.reported.inbound
 }
 
 /// Twilio refused to set the number up as the spec says.
@@ -222,11 +240,12 @@ fn update_refused(observed: &Observed, now: Now) -> Option<Plan> {
     refused.then(|| Plan::blocked(now, setback::PROBE, Situation::new(Kind::InvalidSpec, setback::sentence(trouble))))
 }
 
-fn observe(desired: &Desired, observed: &Observed, held: &Held, wish: &Wish, now: Now) -> Plan {
+fn observe(desired: &Desired, observed: &Observed, held: &Held, wish: Result<&Wish, Situation>, now: Now) -> Plan {
     let looking = || Situation::new(Kind::Available, format!("looking at {}", held.number));
     let edited = !fulfilled(desired, observed) || asked(desired, observed);
     let get = || Plan::act(Step::GetNumber { sid: held.sid.clone(), periodic: !edited }, looking());
-    if observed.number.is_none() && !observed.number_gone && (edited || observed.memory.suspect) {
+    let unread = observed.number.as_ref().is_none_or(|n| n.sid != held.sid);
+    if unread && !observed.number_gone && (edited || observed.memory.suspect) {
         return get();
     }
     let Some(number) = look_at(observed, held) else {
@@ -243,7 +262,15 @@ fn observe(desired: &Desired, observed: &Observed, held: &Held, wish: &Wish, now
         }
         return missing(desired, observed, held, now);
     };
+    let wish = match wish {
+        Ok(wish) => wish,
+        Err(situation) => return Plan::blocked(now, setback::PROBE, situation),
+    };
     if let Some(mark) = number.mark().filter(|m| !desired.is_mine(m)) {
+        if unread && !observed.number_gone {
+            // The list may be older than our own mark.
+            return get();
+        }
         let message = format!(
             "{} now carries the tag {mark} of another resource or installation: nothing is written to it until this resource's tag is back",
             held.number
@@ -283,7 +310,8 @@ fn observe(desired: &Desired, observed: &Observed, held: &Held, wish: &Wish, now
         );
         return Plan::blocked(now, setback::PROBE, Situation::new(Kind::DriftContested, message));
     }
-    let situation = Situation::new(Kind::Rewiring, format!("setting {names} of {}", held.number));
+    let kind = if in_service_before(observed) { Kind::Rewiring } else { Kind::ConfiguringNumber };
+    let situation = Situation::new(kind, format!("setting {names} of {}", held.number));
     if observed.updated {
         // Twilio took the update and shows something else: trying again at once would be a hot loop.
         let wait = setback::backoff(
@@ -294,7 +322,7 @@ fn observe(desired: &Desired, observed: &Observed, held: &Held, wish: &Wish, now
         );
         return Plan::rest(now.boot.after(wait), situation);
     }
-    if observed.number.is_none() {
+    if unread {
         // The list may be as old as an interval: what is about to be written is decided on a fresh look.
         return get();
     }
@@ -313,7 +341,7 @@ fn drifted(desired: &Desired, observed: &Observed, wish: &Wish) -> bool {
 /// Neither the SID nor the number is there.
 fn missing(desired: &Desired, observed: &Observed, held: &Held, now: Now) -> Plan {
     if let Some(Plan::Rest { until, situation: Some(situation) }) = setback::incomplete(desired, observed, now) {
-        return Plan::rest(until, unobserved(desired, observed, situation.message));
+        return unobserved(desired, observed, until, situation.message);
     }
     if let Some(list) = observed.list.as_deref() {
         // Released and bought back by hand, tag and all: the same number under another SID.
@@ -323,7 +351,9 @@ fn missing(desired: &Desired, observed: &Observed, held: &Held, now: Now) -> Pla
     }
     // The look that is being taken now counts too.
     let sightings = observed.memory.lost_sightings + 1;
-    if sightings < LOST_SIGHTINGS && !observed.reported.lost {
+    // A number that was recorded a moment ago may be missing from answers that lag.
+    let fresh = observed.memory.recorded_at.is_some_and(|at| at.after(observed.window) > now.boot);
+    if (sightings < LOST_SIGHTINGS || fresh) && !observed.reported.lost {
         let message = format!(
             "Twilio does not know {} ({}) just now; looking again before it is called lost",
             held.number, held.sid
@@ -334,7 +364,7 @@ fn missing(desired: &Desired, observed: &Observed, held: &Held, now: Now) -> Pla
             Duration::from_secs(60),
             desired.tag().spread(),
         );
-        return Plan::rest(now.boot.after(wait), unobserved(desired, observed, message));
+        return unobserved(desired, observed, now.boot.after(wait), message);
     }
     if desired.forget.as_deref() == Some(held.number.as_str()) {
         let note = Note::warning(
@@ -367,8 +397,9 @@ pub fn remember(desired: &Desired, observed: &mut Observed, kind: Kind, now: Now
     if observed.number_gone && observed.list_lacks.is_none() && observed.list.is_some() && observed.trouble.is_none() {
         observed.memory.lost_sightings = observed.memory.lost_sightings.saturating_add(1);
     }
-    let looked = wiring(desired, observed).is_some() || kind.row().stalled;
-    if looked && observed.trouble.is_none() && kind != Kind::Rewiring {
+    let blind = matches!(kind, Kind::CredentialsRejected | Kind::AccountSuspended | Kind::AccountMismatch);
+    let looked = wiring(desired, observed).is_some() || (kind.row().stalled && !blind);
+    if looked && observed.trouble.is_none() && !matches!(kind, Kind::Rewiring | Kind::ConfiguringNumber) {
         observed.memory.suspect = false;
         observed.memory.checked = Some(Checked {
             generation: desired.generation,

@@ -44,8 +44,6 @@ pub struct Reported {
     pub webhook: Option<(String, HttpMethod)>,
     /// The label that was set last.
     pub friendly_name: Option<String>,
-    /// Whether `Observed` is False: the last look did not come about, or did not find the number.
-    pub unseen: bool,
     /// Whether `Ready` is True.
     pub ready: bool,
     /// Whether `Reconciling` is there.
@@ -244,7 +242,6 @@ impl Observed {
             requested_at: status.last_handled_reconcile_at.clone(),
             webhook: status.webhook.as_ref().map(|w| (w.url.clone(), w.method)),
             friendly_name: status.friendly_name.clone(),
-            unseen: status.conditions.iter().any(|c| c.type_ == "Observed" && c.status == "False"),
             ready: crate::api::conditions::is_true(&status.conditions, crate::api::conditions::ConditionType::Ready),
             reconciling: crate::api::conditions::is_true(
                 &status.conditions,

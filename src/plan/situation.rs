@@ -264,19 +264,23 @@ impl Situation {
                 }
             },
         }
-        match (self.kind, keep::wiring(desired, observed).is_some()) {
-            (
-                Kind::Unobserved
+        let unseen = matches!(
+            self.kind,
+            Kind::Unobserved
                 | Kind::CredentialsRejected
                 | Kind::AccountSuspended
                 | Kind::AccountMismatch
-                | Kind::WaitingForCredentials,
-                _,
-            ) => {
+                | Kind::WaitingForCredentials
+                | Kind::DeletionWaitingForCredentials
+        );
+        let missing = matches!(observed.credentials, CredentialsView::Missing(_) | CredentialsView::Malformed(_));
+        let failed = observed.trouble.is_some() && observed.number.is_none();
+        match (unseen || missing || failed, keep::wiring(desired, observed).is_some()) {
+            (true, _) => {
                 set(ConditionType::Observed, Truth::False, blind(observed), &self.message);
             }
-            (_, true) => set(ConditionType::Observed, Truth::True, Reason::Seen, "the number was looked at"),
-            (_, false) => keep.push(ConditionType::Observed),
+            (false, true) => set(ConditionType::Observed, Truth::True, Reason::Seen, "the number was looked at"),
+            (false, false) => keep.push(ConditionType::Observed),
         }
     }
 }
