@@ -26,6 +26,23 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, now: Now) -> Plan {
     }
 }
 
+/// Status cannot be read, so nobody can say what is held: after the window, with `Retain`, the resource is let go.
+pub(super) fn unreadable(desired: &Desired, observed: &Observed, problem: &str, now: Now) -> Plan {
+    if !desired.finalizer {
+        return Plan::Done;
+    }
+    if desired.deletion == DeletionPolicy::Release {
+        let message = format!("{problem}. Nothing is released; to let the resource go set spec.deletionPolicy: Retain");
+        return Plan::rest(now.boot.after(setback::PROBE), Situation::new(Kind::ConfirmationRequired, message));
+    }
+    let over = observed.memory.born.after(observed.window);
+    if over > now.boot {
+        return Plan::rest(over, Situation::new(Kind::DeletionResolving, problem));
+    }
+    let text = format!("a number may be held with tag {}: status could not be read ({problem})", desired.tag());
+    let_go(Some(Note::warning("NumberRetained", "Retain", text)))
+}
+
 fn let_go(note: Option<Note>) -> Plan {
     Plan::act(Step::RemoveFinalizer { note }, Situation::new(Kind::Releasing, "letting the resource go"))
 }
@@ -43,16 +60,17 @@ fn unresolved(desired: &Desired, observed: &Observed, claim: &Claim, now: Now) -
     if let Some(plan) = blind(desired, observed, &claim.account, number.as_str(), now) {
         return plan;
     }
-    let Some(list) = observed.list_after(observed.settled_at()) else {
-        return Plan::act(
-            Step::List { after: observed.settled_at(), periodic: false },
-            situation("looking whether it was bought"),
-        );
+    let after = observed.settled_at().max(acquire::recent(desired, observed));
+    let Some(list) = observed.list_after(after) else {
+        return Plan::act(Step::List { after, periodic: false }, situation("looking whether it was bought"));
     };
     if let Some(plan) = setback::incomplete(desired, observed, now) {
         return plan;
     }
-    let mine: Vec<_> = list.tagged(&desired.tags).collect();
+    // The claim's own tag too: it may be of another installation id than today's.
+    let mut tags = desired.tags.clone();
+    tags.extend((!tags.contains(&claim.tag)).then(|| claim.tag.clone()));
+    let mine: Vec<_> = list.tagged(&tags).collect();
     match mine.as_slice() {
         [] => let_go(None),
         [number] => keep::record(desired, observed, number, Some(claim), now),
@@ -219,24 +237,8 @@ fn release(desired: &Desired, observed: &Observed, held: &Held, now: Now) -> Pla
             ),
         };
     }
-    let claim = match &observed.claim {
-        Some(claim) => claim.clone(),
-        None => {
-            Claim::announce(number.clone(), desired.tag().clone(), held.account.clone(), desired.generation, Vec::new())
-        }
-    };
-    if !observed.release_stamped {
-        if observed.stopping {
-            return Plan::rest(now.boot, releasing("nothing is sent while the operator stops"));
-        }
-        let claim = Claim {
-            releasing: claim.releasing.saturating_add(1),
-            outcome: crate::api::v1alpha1::ClaimOutcome::Held,
-            ..claim
-        };
-        return Plan::act(Step::StampRelease { claim }, releasing("being given back to Twilio"));
-    }
-    let Some(seen) = &observed.number else {
+    // Looked at before the stamp, so that nothing is stamped for nothing, and again between stamp and call.
+    let Some(seen) = observed.number.as_ref().filter(|n| n.sid == held.sid) else {
         return Plan::act(
             Step::GetNumber { sid: held.sid.clone(), periodic: false },
             releasing("looking at it once more"),
@@ -253,6 +255,23 @@ fn release(desired: &Desired, observed: &Observed, held: &Held, now: Now) -> Pla
             "{number} is a hosted number (Twilio origin {:?}): it is not released. Set spec.deletionPolicy: Retain",
             seen.origin
         ));
+    }
+    let claim = match observed.claim.as_ref().filter(|c| c.number == *number) {
+        Some(claim) => claim.clone(),
+        None => {
+            Claim::announce(number.clone(), desired.tag().clone(), held.account.clone(), desired.generation, Vec::new())
+        }
+    };
+    if !observed.release_stamped {
+        if observed.stopping {
+            return Plan::rest(now.boot, releasing("nothing is sent while the operator stops"));
+        }
+        let claim = Claim {
+            releasing: claim.releasing.saturating_add(1),
+            outcome: crate::api::v1alpha1::ClaimOutcome::Held,
+            ..claim
+        };
+        return Plan::act(Step::StampRelease { claim }, releasing("being given back to Twilio"));
     }
     Plan::act(Step::Release { sid: held.sid.clone(), number: number.clone() }, releasing("being given back to Twilio"))
 }

@@ -37,6 +37,9 @@ use crate::domain::Now;
 /// Decides what to do next for one resource.
 pub fn plan(desired: &Desired, observed: &Observed, now: Now) -> Plan {
     if let Some(problem) = &observed.corrupt {
+        if desired.deleting {
+            return let_go::unreadable(desired, observed, problem, now);
+        }
         return Plan::blocked(now, setback::PROBE, Situation::new(Kind::InvalidSpec, problem.clone()));
     }
     if desired.deleting {
