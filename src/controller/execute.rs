@@ -8,14 +8,13 @@ use kube::api::{ListParams, Patch, PatchParams};
 use crate::api::v1alpha1::{ClaimOutcome, ClinicPhoneNumber};
 use crate::api::{FINALIZER, GROUP};
 use crate::domain::{AccountSid, E164, Field, Moment, PhoneNumberSid, Search, Trouble};
-use crate::plan::fuse::{Admission, Entry, Purpose};
+use crate::plan::fuse::{Admission, Entry, Purpose, Request};
 use crate::plan::observed::{Rival, StampView};
 use crate::plan::{AccountList, Claim, Note, ObjectKey, Post, Situation, Step};
 use crate::twilio::{Credentials, Released};
 
 use super::accounts::{Closed, Lane, ListTurn, Listed};
 use super::error::{Error, call};
-use super::ledger::Request;
 use super::pass::Pass;
 use super::{events, secrets};
 
@@ -275,8 +274,9 @@ impl Pass<'_> {
             Post::Adopt { .. } => Purpose::Adopt,
         };
         let entry = Entry { at: now.wall, tag: claim.tag.clone(), number: claim.number.clone(), account, purpose };
-        let known = std::iter::once(&claim.number).chain(&claim.tried).cloned().collect();
-        let admission = context.ledger.stamp(Request { entry, known }).await?;
+        let looked = self.observed.list.as_ref().map(|l| l.started).unwrap_or_default();
+        let request = Request { entry, known: claim.accounts_for(), looked };
+        let admission = context.ledger.stamp(request).await?;
         if admission != Admission::Granted {
             if let Admission::Unsettled(until) = admission {
                 self.observed.memory.ledger_until = Some(until);

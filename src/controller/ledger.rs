@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use crate::clock::SharedClock;
 use crate::domain::{AccountSid, E164, Moment, OwnerTag};
-use crate::plan::fuse::{self, Admission, Entry, Purpose};
+use crate::plan::fuse::{self, Admission, Entry, Purpose, Request};
 
 use super::error::{Error, call};
 
@@ -24,15 +24,6 @@ pub const NAME: &str = "clinic-phone-operator-ledger";
 const STAMPS: &str = "stamps";
 /// Kubernetes takes 1 MiB; beyond this the oldest stamps that no decision needs are dropped early.
 const FULL_BYTES: usize = 900_000;
-
-/// A request for a stamp.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// What is to be stamped.
-    pub entry: Entry,
-    /// Numbers that the claim accounts for.
-    pub known: Vec<E164>,
-}
 
 type Waiting = (Request, oneshot::Sender<Result<Admission, String>>);
 /// What identifies a stamp.
@@ -151,15 +142,7 @@ impl Ledger {
         let mut answers = Vec::with_capacity(batch.len());
         for (request, _) in batch {
             let sight = |e: &Entry| known.sight(e);
-            let answer = fuse::admit(
-                &entries,
-                &request.entry,
-                &request.known,
-                self.limit,
-                self.window,
-                sight,
-                (now.wall, now.boot),
-            );
+            let answer = fuse::admit(&entries, request, self.limit, self.window, sight, (now.wall, now.boot));
             if answer == Admission::Granted {
                 entries.push(request.entry.clone());
             }

@@ -48,40 +48,33 @@ pub enum Admission {
     FuseBlown(Moment),
 }
 
-/// Decides one request against the ledger.
-///
-/// `known` are the numbers that the resource's claim accounts for: their stamps are settled or counted there. A stamp of
-/// another number under the same tag comes from a life that the resource has forgotten. `first_seen` tells when this
-/// process first saw an entry.
-pub fn admit(
-    entries: &[Entry],
-    request: &Entry,
-    known: &[E164],
-    limit: u32,
-    window: Duration,
-    first_seen: impl Fn(&Entry) -> Moment,
-    now: (Timestamp, Moment),
-) -> Admission {
-    admit_on(entries, request, known, now.1, limit, window, first_seen, now)
+/// A request for a stamp, and what it rests on.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// What is to be stamped.
+    pub entry: Entry,
+    /// Numbers whose stamps the resource's claim accounts for: they are settled or counted there. A stamp of another number
+    /// under the same tag comes from a life that the resource has forgotten.
+    pub known: Vec<E164>,
+    /// When the look at the account began that found nothing: what an earlier life sent must have been settled by then, not
+    /// only by now, since a process may have stood still in between.
+    pub looked: Moment,
 }
 
-/// As [`admit`], for a request that rests on a look at the account that began at `looked`: what an earlier life sent must
-/// have been settled by then, not only by now. A process may have stood still in between.
-#[allow(clippy::too_many_arguments, reason = "a pure decision over independent facts")]
-pub fn admit_on(
+/// Decides one request against the ledger. `first_seen` tells when this process first saw an entry.
+pub fn admit(
     entries: &[Entry],
-    request: &Entry,
-    known: &[E164],
-    looked: Moment,
+    request: &Request,
     limit: u32,
     window: Duration,
     first_seen: impl Fn(&Entry) -> Moment,
     now: (Timestamp, Moment),
 ) -> Admission {
+    let Request { entry: request, known, looked } = request;
     let (wall, boot) = now;
     let forgotten = |e: &&Entry| e.tag == request.tag && !known.contains(&e.number);
     if let Some(until) =
-        entries.iter().filter(forgotten).map(|e| first_seen(e).after(window)).max().filter(|until| *until > looked)
+        entries.iter().filter(forgotten).map(|e| first_seen(e).after(window)).max().filter(|until| until > looked)
     {
         return Admission::Unsettled(until);
     }
@@ -150,15 +143,9 @@ mod tests {
 
     fn ask(entries: &[Entry], request: &Entry, known: &[E164], limit: u32, now: i64) -> Admission {
         let boot = |second: i64| Moment::since_boot(Duration::from_secs(u64::try_from(second).unwrap()));
-        admit(
-            entries,
-            request,
-            known,
-            limit,
-            WINDOW,
-            |e| boot(e.at.as_second()),
-            (Timestamp::from_second(now).unwrap(), boot(now)),
-        )
+        let request = Request { entry: request.clone(), known: known.to_vec(), looked: boot(now) };
+        let sight = |e: &Entry| boot(e.at.as_second());
+        admit(entries, &request, limit, WINDOW, sight, (Timestamp::from_second(now).unwrap(), boot(now)))
     }
     fn at(second: u64) -> Moment {
         Moment::since_boot(Duration::from_secs(second))

@@ -593,10 +593,10 @@ impl Pass {
         see(world, self.process);
         let sights = &world.processes[self.process].sights;
         let sight = |e: &Entry| sights[&(e.tag.clone(), e.number.clone(), e.at)];
-        let known = known(&claim);
         let now = (world.now.wall, world.now.boot);
         let looked = self.observed.list.as_ref().map(|l| l.started).unwrap_or_default();
-        let admission = fuse::admit_on(&world.ledger, &entry, &known, looked, world.limit, WINDOW, sight, now);
+        let request = fuse::Request { entry: entry.clone(), known: claim.accounts_for(), looked };
+        let admission = fuse::admit(&world.ledger, &request, world.limit, WINDOW, sight, now);
         if admission != Admission::Granted {
             if let Admission::Unsettled(until) = admission {
                 self.observed.memory.ledger_until = Some(until);
@@ -672,11 +672,6 @@ impl Pass {
         let desired = self.desired.clone();
         self.observed.learn_answer(result, &desired, world.now.boot);
     }
-}
-
-/// The numbers whose stamps the claim accounts for.
-fn known(claim: &Claim) -> Vec<E164> {
-    claim.accounts_for()
 }
 
 fn reserve(reserved: &mut std::collections::HashMap<E164, ObjectKey>, number: &E164, key: &ObjectKey) -> bool {
