@@ -28,6 +28,8 @@ pub(super) enum Flow {
     Gone,
 }
 
+/// So many numbers that are missing from a list are asked after one by one.
+const EXCUSES: usize = 5;
 /// How long to wait for a list that another resource fetches, should its call for us get lost.
 const LIST_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -62,7 +64,7 @@ impl Pass<'_> {
                 let held = self.observed.held.clone();
                 let number = claim.number.clone();
                 self.save(Some(claim), held, Some(situation)).await?;
-                self.observed.release_stamped = true;
+                self.observed.learn_release_stamp();
                 self.release = Some(self.permission(deadline, number));
             }
             Step::Release { sid, number } => return self.release(&sid, &number).await,
@@ -142,7 +144,7 @@ impl Pass<'_> {
         let result = context.twilio.numbers(&credentials).await;
         if let Some(numbers) = self.ended(&account, &fingerprint, result) {
             let list = AccountList::new(account.clone(), started, numbers);
-            let lacks = lacking(context, &list);
+            let lacks = self.still_there(&credentials, lacking(context, &list)).await;
             let listed = Listed { list: Arc::new(list), lacks: lacks.into() };
             self.learn_listed(&listed);
             fetch.listed = Some(listed);
@@ -150,6 +152,24 @@ impl Pass<'_> {
         drop(permit);
         drop(fetch);
         Ok(Flow::On)
+    }
+
+    /// Of numbers that the list lacks, those that Twilio does not say are gone. A number that was released by hand would
+    /// otherwise keep its account from buying for as long as its own resource cannot look.
+    async fn still_there(
+        &self,
+        credentials: &Credentials,
+        lacks: Vec<(PhoneNumberSid, E164)>,
+    ) -> Vec<(PhoneNumberSid, E164)> {
+        let mut there = Vec::new();
+        for (index, (sid, number)) in lacks.into_iter().enumerate() {
+            // Many at once are no accident of one person: such a list is not believed, whatever else is said.
+            let gone = index < EXCUSES && matches!(self.context.twilio.number(credentials, &sid).await, Ok(None));
+            if !gone {
+                there.push((sid, number));
+            }
+        }
+        there
     }
 
     fn learn_listed(&mut self, listed: &Listed) {

@@ -21,7 +21,22 @@ pub struct Entry {
 #[derive(Debug, Default)]
 pub struct Memories {
     entries: Mutex<HashMap<ObjectKey, Entry>>,
-    reserved: Mutex<HashMap<E164, ObjectKey>>,
+    reserved: Mutex<Reservations>,
+}
+
+/// Who is about to claim which number: at most one number a resource, at most one resource a number.
+#[derive(Debug, Default)]
+struct Reservations {
+    holders: HashMap<E164, ObjectKey>,
+    numbers: HashMap<ObjectKey, E164>,
+}
+
+impl Reservations {
+    fn release(&mut self, key: &ObjectKey) {
+        if let Some(number) = self.numbers.remove(key) {
+            self.holders.remove(&number);
+        }
+    }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -54,7 +69,7 @@ impl Memories {
     /// Forgets a resource that is gone, and what it reserved.
     pub fn forget(&self, key: &ObjectKey) {
         locked(&self.entries).remove(key);
-        locked(&self.reserved).retain(|_, holder| holder != key);
+        locked(&self.reserved).release(key);
     }
 
     /// Looks into the memory of one resource.
@@ -81,16 +96,63 @@ impl Memories {
     /// first. A convenience that saves conflicts among this process's own resources; safety does not rest on it.
     pub fn reserve(&self, number: &E164, key: &ObjectKey) -> bool {
         let mut reserved = locked(&self.reserved);
-        if reserved.get(number).is_some_and(|holder| holder != key) {
+        if reserved.holders.get(number).is_some_and(|holder| holder != key) {
             return false;
         }
-        reserved.retain(|_, holder| holder != key);
-        reserved.insert(number.clone(), key.clone());
+        reserved.release(key);
+        reserved.holders.insert(number.clone(), key.clone());
+        reserved.numbers.insert(key.clone(), number.clone());
         true
+    }
+
+    /// Gives up what a resource reserved: its claim does not stand any more.
+    pub fn release(&self, key: &ObjectKey) {
+        locked(&self.reserved).release(key);
     }
 
     /// Whether another resource of this process reserved the number.
     pub fn reserved_by_other(&self, number: &E164, key: &ObjectKey) -> bool {
-        locked(&self.reserved).get(number).is_some_and(|holder| holder != key)
+        locked(&self.reserved).holders.get(number).is_some_and(|holder| holder != key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_reserved_for_one_and_given_up_again() {
+        let memories = Memories::default();
+        let key = |name: &str| ObjectKey { namespace: "ns".into(), name: name.into() };
+        let number = |line: u32| E164::parse(&format!("+1418555{line:04}")).unwrap();
+        assert!(memories.reserve(&number(1), &key("a")) && memories.reserve(&number(1), &key("a")));
+        assert!(!memories.reserve(&number(1), &key("b")) && memories.reserved_by_other(&number(1), &key("b")));
+        assert!(memories.reserve(&number(2), &key("a")), "another number in place of the first");
+        assert!(memories.reserve(&number(1), &key("b")));
+        memories.release(&key("b"));
+        assert!(!memories.reserved_by_other(&number(1), &key("a")));
+        memories.forget(&key("a"));
+        assert!(memories.reserve(&number(2), &key("b")));
+    }
+
+    #[test]
+    fn a_resource_that_is_applied_again_starts_with_an_empty_memory() {
+        let memories = Memories::default();
+        let key = ObjectKey { namespace: "ns".into(), name: "a".into() };
+        let mut entry = memories.recall(&key, "1", Moment::default());
+        entry.memory.failures = 3;
+        memories.keep(&key, entry, false);
+        assert_eq!(memories.recall(&key, "1", Moment::default()).memory.failures, 3);
+        assert_eq!(memories.recall(&key, "2", Moment::default()).memory.failures, 0);
+    }
+
+    #[test]
+    fn a_suspicion_that_comes_during_a_pass_is_not_lost() {
+        let memories = Memories::default();
+        let key = ObjectKey { namespace: "ns".into(), name: "a".into() };
+        let entry = memories.recall(&key, "1", Moment::default());
+        memories.suspect(&key);
+        memories.keep(&key, entry, false);
+        assert!(memories.recall(&key, "1", Moment::default()).memory.suspect);
     }
 }

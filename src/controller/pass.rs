@@ -136,6 +136,9 @@ impl<'a> Pass<'a> {
             self.context.metrics.status_writes.inc();
             self.took(written);
         }
+        if !claim.as_ref().is_some_and(Claim::stands) {
+            self.context.memories.release(&self.desired.key);
+        }
         let desired = self.desired.clone();
         self.observed.learn_saved(claim, held, &desired, self.context.now().boot);
         Ok(())

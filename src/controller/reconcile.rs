@@ -8,7 +8,7 @@ use kube::runtime::controller::Action;
 
 use crate::api::ClinicPhoneNumber;
 use crate::domain::Moment;
-use crate::plan::{self, Kind, ObjectKey, Plan, Situation, plan};
+use crate::plan::{self, Kind, ObjectKey, Plan, Situation, Step, plan};
 
 use super::Context;
 use super::error::{Error, call};
@@ -16,7 +16,7 @@ use super::execute::Flow;
 use super::memory::Entry;
 use super::pass::Pass;
 
-/// More steps than this in one pass means that the decision goes round in circles.
+/// More steps than this in one pass, searches apart, means that the decision goes round in circles.
 const TURNS: usize = 24;
 /// So many conflicts in one pass mean that somebody writes the object without end: leave it for a moment.
 const CONFLICTS: usize = 6;
@@ -102,12 +102,15 @@ pub fn after_error(object: Arc<ClinicPhoneNumber>, error: &Error, context: Arc<C
 
 /// Runs the pass to its end; `None`: the resource is gone.
 async fn run(pass: &mut Pass<'_>) -> Result<Option<Moment>, Error> {
-    for _ in 0..TURNS {
+    let mut turns = 0;
+    while turns < TURNS {
         let now = pass.context.now();
         // Once stopping, always stopping: nothing new is stamped, and what was sent is still recorded.
         pass.observed.stopping |= pass.context.is_stopping();
         match plan(&pass.desired, &pass.observed, now) {
             Plan::Act { step, situation } => {
+                // One for each area code: their number is bounded by the CRD, and each is a step forward.
+                turns += usize::from(!matches!(step, Step::Search { .. }));
                 tracing::debug!(key = %pass.desired.key, step = step.name(), situation = ?situation.kind, "step");
                 match pass.execute(step, &situation).await? {
                     Flow::On => {}

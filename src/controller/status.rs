@@ -17,6 +17,20 @@ pub fn render(
     now: Now,
 ) -> ClinicPhoneNumberStatus {
     let mut new = old.clone();
+    // What cannot be read is left as it stands: it may be all that tells of a number.
+    if observed.corrupt.is_none() {
+        facts(&mut new, desired, observed, now);
+    }
+    if let Some(situation) = situation {
+        let (wanted, keep) = situation.conditions(desired, observed);
+        new.conditions = conditions::update(&old.conditions, &wanted, &keep, desired.generation, now.wall);
+        new.observed_generation = Some(desired.generation);
+    }
+    new
+}
+
+/// Claim, number, place and webhook, as this pass knows them.
+fn facts(new: &mut ClinicPhoneNumberStatus, desired: &Desired, observed: &Observed, now: Now) {
     new.claim = observed.claim.as_ref().map(plan::Claim::write);
     match &observed.held {
         Some(held) => {
@@ -73,10 +87,4 @@ pub fn render(
         }
         _ => {}
     }
-    if let Some(situation) = situation {
-        let (wanted, keep) = situation.conditions(desired, observed);
-        new.conditions = conditions::update(&old.conditions, &wanted, &keep, desired.generation, now.wall);
-        new.observed_generation = Some(desired.generation);
-    }
-    new
 }

@@ -46,7 +46,13 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Now) -> Plan {
         return let_go::plan(desired, observed, now);
     }
     if let Some(held) = &observed.held {
-        return keep::plan(desired, observed, held, now);
+        return match keep::plan(desired, observed, held, now) {
+            // A held number is never looked at less often than its interval says.
+            Plan::Blocked { probe, situation } => {
+                Plan::Blocked { probe: probe.min(now.boot.after(desired.interval)), situation }
+            }
+            plan @ (Plan::Act { .. } | Plan::Rest { .. } | Plan::Done) => plan,
+        };
     }
     match &observed.claim {
         Some(claim) if claim.unsettled() => resolve::plan(desired, observed, claim, now),

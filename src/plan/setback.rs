@@ -74,6 +74,8 @@ pub fn situation(trouble: &Trouble) -> Situation {
         Class::AccountSuspended => Kind::AccountSuspended,
         Class::RegulatoryDataRequired => Kind::RegulatoryDataRequired,
         Class::NumberUnavailable | Class::AccountLimited => Kind::NumberUnavailable,
+        // A search of a kind of number that the country has not; anything else that is "not found" is Twilio's doing.
+        Class::NotFound if !trouble.operation.starts_with("ListAvailablePhoneNumber") => Kind::TwilioUnavailable,
         Class::InvalidRequest | Class::NotFound => Kind::InvalidSpec,
         Class::RateLimited => Kind::RateLimited,
         Class::Unavailable => Kind::TwilioUnavailable,
