@@ -9,7 +9,7 @@ CRD = crds/telephony.chiroflow.io_clinicphonenumbers.yaml
 CHART_CRD = charts/clinic-phone-operator/files/crd.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test bench lint crd build clean-cache
+.PHONY: help demo up down test test-exhaustive bench lint crd build clean-cache
 
 help: ## Print this list
 	@echo "make TARGET, where TARGET is one of"
@@ -30,6 +30,9 @@ down: ## End what `make up` started
 test: build ## All tests; those that need a real API server start one
 	@$(ENVIRONMENT) build >/dev/null
 	$(CARGO) test --workspace --locked
+
+test-exhaustive: build ## Every pair of faults in every life of the decision (three minutes more than `make test`)
+	$(CARGO) test --locked --lib plan::tests::faults -- --ignored --nocapture
 
 bench: ## Count calls, writes and purchases at 100 resources; measure the release binary
 	@$(ENVIRONMENT) bench

@@ -1,6 +1,8 @@
 //! A number in service: at rest nothing is written, somebody else's change is set back, and a number that is gone is never
 //! replaced without a person's word.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::harness::Outcome;
@@ -235,6 +237,25 @@ fn a_number_under_another_sid_is_recognised_by_its_tag() -> Outcome {
         assert_ne!(status(&now).phone_number_sid, status(&before).phone_number_sid);
         world.ready("reception").await?;
         assert_eq!((world.sold(), world.row(EXACT)?.sms_url.as_str()), (1, WEBHOOK));
+        Ok(())
+    })
+}
+
+/// Its own resource cannot look, because its Secret is gone; others of the account must not wait for that.
+#[test]
+fn a_number_that_is_gone_does_not_keep_its_account_from_buying() -> Outcome {
+    life(Options::default(), async |world: &mut World| {
+        let data = json!({"accountSid": world.account.sid, "authToken": world.account.token});
+        world.secret("leaving", &data).await?;
+        world.create("first", json!({"credentialsSecretRef": {"name": "leaving"}})).await?;
+        let number = held(&world.ready("first").await?);
+        world.no_secret("leaving").await?;
+        world.console(&world.account, &number, None).await?;
+        // Long enough for the list to be expected to have it.
+        world.clock.advance(Duration::from_secs(600));
+        world.create("second", json!({})).await?;
+        world.ready("second").await?;
+        assert_eq!(world.sold(), 2);
         Ok(())
     })
 }
