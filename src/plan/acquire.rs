@@ -11,14 +11,11 @@ use crate::domain::{AccountSid, AvailableNumber, E164, IncomingNumber, Moment, N
 
 use super::fuse::Admission;
 use super::observed::StampView;
-use super::{Claim, Desired, Kind, Note, Observed, Plan, Post, Situation, Step, Wish, keep, setback};
-
-/// How old a list may be on which something is decided: long enough for the list of a large account to be shared.
-const RECENT: Duration = Duration::from_secs(60);
+use super::{Claim, Desired, Kind, Observed, Plan, Post, Situation, Step, Wish, record, setback};
 
 pub(super) fn plan(desired: &Desired, observed: &Observed, now: Now) -> Plan {
     if let Some(claim) = observed.claim.as_ref().filter(|c| !desired.tags.contains(&c.tag)) {
-        return Plan::blocked(now, setback::PROBE, foreign_claim(claim));
+        return Plan::blocked(now, setback::PROBE, record::foreign_claim(claim));
     }
     let wish = match &desired.wish {
         Ok(wish) => wish,
@@ -73,17 +70,6 @@ fn step_back(observed: &Observed, plan: Plan) -> Plan {
     }
 }
 
-pub(super) fn foreign_claim(claim: &Claim) -> Situation {
-    Situation::new(
-        Kind::NumberClaimedElsewhere,
-        format!(
-            "status.claim of {} carries the tag of another --installation-id: start the operator with --previous-installation-id set to the \
-             old id; until then nothing is bought or marked",
-            claim.number
-        ),
-    )
-}
-
 /// An exact number that was refused stays refused until a person acts; unlike [`setback::refusal`] this survives a restart.
 fn settled_refusal(desired: &Desired, observed: &Observed, wish: &Wish, now: Now) -> Option<(Moment, Situation)> {
     let exact = wish.exact.as_ref()?;
@@ -127,11 +113,13 @@ fn exact(desired: &Desired, observed: &Observed, wish: &Wish, account: &AccountS
         return choose(desired, observed, wish, account, None, now);
     };
     let searching = || Situation::new(Kind::Searching, format!("looking whether the account holds {number}"));
-    let after = recent(desired, observed);
+    let after = observed.recent(desired);
     let Some(list) = observed.list_after(after) else {
         return Plan::act(Step::List { after, periodic: false }, searching());
     };
-    if let Some(plan) = setback::incomplete(desired, observed, now).or_else(|| found(desired, observed, list, now)) {
+    if let Some(plan) =
+        setback::incomplete(desired, observed, now).or_else(|| record::found(desired, observed, list, now))
+    {
         return plan;
     }
     match permission(desired, observed, wish, number, list.number(number)) {
@@ -207,11 +195,11 @@ fn choose(
     if let Some(plan) = withdraw(observed, &none) {
         return plan;
     }
-    let after = recent(desired, observed);
+    let after = observed.recent(desired);
     let Some(list) = observed.list_after(after) else {
         return Plan::act(Step::List { after, periodic: false }, none);
     };
-    if let Some(plan) = found(desired, observed, list, now) {
+    if let Some(plan) = record::found(desired, observed, list, now) {
         return plan;
     }
     let wait = setback::backoff(
@@ -235,24 +223,6 @@ fn announce(desired: &Desired, observed: &Observed, number: E164, account: &Acco
     }
     let claim = Claim::announce(number, desired.tag().clone(), account.clone(), desired.generation, tried);
     Plan::act(Step::Save { claim: Some(claim), held: None, note: None }, situation)
-}
-
-/// A number with our tag, whatever the claim names: it is recorded, and nothing is bought.
-pub(super) fn found(desired: &Desired, observed: &Observed, list: &super::AccountList, now: Now) -> Option<Plan> {
-    let mine: Vec<_> = list.tagged(&desired.tags).collect();
-    match mine.as_slice() {
-        [] => None,
-        [number] => Some(keep::record(desired, observed, number, None, now)),
-        several => {
-            let names = several.iter().map(|n| n.phone_number.to_string()).collect::<Vec<_>>().join(", ");
-            let message = format!(
-                "account {} holds {} numbers with this resource's tag: {names}; remove the tag from the label of all but one in Twilio's console",
-                list.account,
-                several.len()
-            );
-            Some(Plan::blocked(now, setback::PROBE, Situation::new(Kind::HeldNumberDiffers, message)))
-        }
-    }
 }
 
 /// What may be done about an exact number, given what the account holds.
@@ -318,13 +288,6 @@ fn claimed_by(number: &E164, who: &str) -> Situation {
     )
 }
 
-/// Lists that began after this moment tell how the account is now: others' lists will do, so that many resources of one
-/// account need few, but none that has been lying about for long, and none from before a person asked for a look.
-pub(super) fn recent(desired: &Desired, observed: &Observed) -> Moment {
-    let asked = desired.requested_at.is_some() && desired.requested_at != observed.reported.requested_at;
-    if asked { observed.pass_started } else { observed.pass_started.before(RECENT) }
-}
-
 /// The claim is announced: now, and only now, the looks that decide.
 fn look(desired: &Desired, observed: &Observed, wish: &Wish, claim: &Claim, announced_at: Moment, now: Now) -> Plan {
     let number = &claim.number;
@@ -332,11 +295,13 @@ fn look(desired: &Desired, observed: &Observed, wish: &Wish, claim: &Claim, anno
     if let Some(until) = observed.memory.ledger_until.filter(|until| *until > now.boot) {
         return unsettled(until);
     }
-    let after = announced_at.max(observed.memory.ledger_until.unwrap_or_default()).max(recent(desired, observed));
+    let after = announced_at.max(observed.memory.ledger_until.unwrap_or_default()).max(observed.recent(desired));
     let Some(list) = observed.list_after(after) else {
         return Plan::act(Step::List { after, periodic: false }, purchasing());
     };
-    if let Some(plan) = setback::incomplete(desired, observed, now).or_else(|| found(desired, observed, list, now)) {
+    if let Some(plan) =
+        setback::incomplete(desired, observed, now).or_else(|| record::found(desired, observed, list, now))
+    {
         return plan;
     }
     let exact = wish.exact.is_some();
@@ -424,9 +389,4 @@ pub(super) fn purchase(desired: &Desired, wish: &Wish, number: &E164) -> Purchas
         setup: wish.setup(&desired.mark(false), number),
         regulatory: wish.regulatory.clone(),
     }
-}
-
-/// The event of a number found again by its tag.
-pub(super) fn found_note(number: &E164) -> Note {
-    Note::normal("NumberFound", "Record", format!("{number} carries this resource's tag: recorded, nothing bought"))
 }

@@ -6,126 +6,18 @@
 
 use std::time::Duration;
 
-use crate::api::v1alpha1::{ClaimOutcome, Origin};
-use crate::domain::webhook::printable;
-use crate::domain::{Field, IncomingNumber, Meaning, Moment, Now};
+use crate::api::v1alpha1::Origin;
+use crate::domain::{Field, Meaning, Moment, Now};
 
-use super::observed::{Checked, CredentialsView, Wiring};
-use super::{Claim, Desired, Held, Kind, Note, Observed, Plan, Situation, Step, Wish, acquire, resolve, setback};
+use super::observed::{Checked, CredentialsView};
+use super::wiring::{look_at, wiring};
+use super::{Claim, Desired, Held, Kind, Note, Observed, Plan, Situation, Step, Wish, record, setback, telling};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// So many repairs of one field within a day mean that somebody else keeps writing it.
 const REPAIRS: usize = 3;
 /// So many looks in a row without a trace mean that the number is gone.
 pub const LOST_SIGHTINGS: u32 = 3;
-
-/// Records a number as this resource's: bought, adopted or found by its tag.
-///
-/// `claim` is the one that led here; a number that was found without one gets a claim that says so.
-pub(super) fn record(
-    desired: &Desired,
-    observed: &Observed,
-    number: &IncomingNumber,
-    claim: Option<&Claim>,
-    now: Now,
-) -> Plan {
-    let mark_says_adopted = number.mark().is_some_and(|m| m.adopted);
-    let same =
-        claim.or(observed.claim.as_ref()).filter(|c| c.number == number.phone_number && c.account == number.account);
-    // Also when the answer was lost: a number that is older than its purchase was not bought by it.
-    let upserted = same.is_some_and(|c| c.unsettled() && resolve::upserted(number, c)) && !mark_says_adopted;
-    let adopted = mark_says_adopted || upserted;
-    // An unresolved claim of another number is settled, not replaced: the API server lets nobody drop it.
-    let open = observed.claim.as_ref().filter(|c| c.unsettled() && c.number != number.phone_number);
-    let claim = Claim {
-        outcome: ClaimOutcome::Held,
-        unanswered: 0,
-        ..same.cloned().unwrap_or_else(|| {
-            let tried = observed.claim.as_ref().map(|c| c.tried.clone()).unwrap_or_default();
-            Claim::announce(
-                number.phone_number.clone(),
-                desired.tag().clone(),
-                number.account.clone(),
-                desired.generation,
-                tried,
-            )
-        })
-    };
-    let held = Held {
-        number: number.phone_number.clone(),
-        sid: number.sid.clone(),
-        account: number.account.clone(),
-        origin: if adopted { Origin::Adopted } else { Origin::Purchased },
-        acquired_at: number.date_created.filter(|_| claim.attempts == 0).or(Some(now.wall)),
-    };
-    let note = match (claim.attempts, upserted, adopted) {
-        (_, true, _) => Note::warning(
-            "PurchaseWasUpdate",
-            "Buy",
-            format!(
-                "the purchase of {} acted as an update: the account held it already. It is treated as adopted and never released",
-                held.number
-            ),
-        ),
-        (0, ..) => acquire::found_note(&held.number),
-        (_, _, true) => Note::normal("NumberAdopted", "Adopt", format!("{} was taken over", held.number)),
-        _ => Note::normal("NumberPurchased", "Buy", format!("{} was bought ({})", held.number, held.sid)),
-    };
-    let situation = match &desired.wish {
-        Ok(wish) if !desired.deleting => match contradiction(wish, &held) {
-            Some(situation) => situation,
-            None if wish.setup(&desired.mark(adopted), &held.number).differences(number).is_empty() => {
-                in_service(&held, wish)
-            }
-            None => Situation::new(Kind::ConfiguringNumber, format!("setting up {}", held.number)),
-        },
-        Err(problem) if !desired.deleting => Situation::new(Kind::InvalidSpec, problem.to_string()),
-        _ => Situation::new(
-            Kind::DeletionResolving,
-            format!("{} was bought before the resource was deleted", held.number),
-        ),
-    };
-    let claim = open.map_or(claim, |open| open.settled(ClaimOutcome::Abandoned, true));
-    Plan::act(Step::Save { claim: Some(claim), held: Some(held), note: Some(note) }, situation)
-}
-
-fn in_service(held: &Held, wish: &Wish) -> Situation {
-    Situation::new(Kind::Available, format!("{} receives SMS at {}", held.number, printable(&wish.sms.url)))
-}
-
-fn contradiction(wish: &Wish, held: &Held) -> Option<Situation> {
-    let exact = wish.exact.as_ref().filter(|exact| **exact != held.number)?;
-    Some(Situation::new(
-        Kind::HeldNumberDiffers,
-        format!(
-            "spec.phoneNumber names {exact} and this resource holds {}: a held number is never replaced. Put {} back, or make another resource for {exact}",
-            held.number, held.number
-        ),
-    ))
-}
-
-/// What the number shows, compared with what is wanted: the source of `InboundSms` and `OutboundSms`.
-pub fn wiring(desired: &Desired, observed: &Observed) -> Option<Wiring> {
-    let held = observed.held.as_ref()?;
-    let number = look_at(observed, held)?;
-    let wish = desired.wish.as_ref().ok()?;
-    let wrong: Vec<_> = wish
-        .setup(&desired.mark(held.origin == Origin::Adopted), &held.number)
-        .differences(number)
-        .into_iter()
-        .map(|(f, _)| f)
-        .collect();
-    let inbound = !wrong.iter().any(|f| matches!(f, Field::SmsUrl | Field::SmsMethod | Field::SmsApplicationSid));
-    Some(Wiring { wrong, inbound, sms: number.capabilities.sms })
-}
-
-fn look_at<'a>(observed: &'a Observed, held: &Held) -> Option<&'a IncomingNumber> {
-    observed
-        .number
-        .as_ref()
-        .filter(|n| n.sid == held.sid)
-        .or_else(|| observed.list.as_ref().and_then(|l| l.sid(&held.sid)))
-}
 
 /// Whether the spec as it is now was seen in force at Twilio.
 fn fulfilled(desired: &Desired, observed: &Observed) -> bool {
@@ -207,10 +99,10 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, held: &Held, now: Now
 /// What is wanted of the number, or why nothing is done to it.
 fn wanted<'a>(desired: &'a Desired, observed: &Observed, held: &Held) -> Result<&'a Wish, Situation> {
     if let Some(claim) = observed.claim.as_ref().filter(|c| !desired.tags.contains(&c.tag)) {
-        return Err(acquire::foreign_claim(claim));
+        return Err(record::foreign_claim(claim));
     }
     let wish = desired.wish.as_ref().map_err(|problem| Situation::new(Kind::InvalidSpec, problem.to_string()))?;
-    contradiction(wish, held).map_or(Ok(wish), Err)
+    record::contradiction(wish, held).map_or(Ok(wish), Err)
 }
 
 /// The number serves and cannot be looked at. Where the spec as it is now was never seen in force, that is said too.
@@ -237,7 +129,7 @@ fn update_refused(observed: &Observed, now: Now) -> Option<Plan> {
     let (trouble, _) = observed.trouble.as_ref()?;
     let refused = trouble.operation == "UpdateIncomingPhoneNumber"
         && matches!(trouble.meaning, Meaning::RefusedNumber | Meaning::RefusedOtherwise);
-    refused.then(|| Plan::blocked(now, setback::PROBE, Situation::new(Kind::InvalidSpec, setback::sentence(trouble))))
+    refused.then(|| Plan::blocked(now, setback::PROBE, Situation::new(Kind::InvalidSpec, telling::sentence(trouble))))
 }
 
 fn observe(desired: &Desired, observed: &Observed, held: &Held, wish: Result<&Wish, Situation>, now: Now) -> Plan {
@@ -285,10 +177,10 @@ fn observe(desired: &Desired, observed: &Observed, held: &Held, wish: Result<&Wi
             let claim = Claim { tag: desired.tag().clone(), ..claim.clone() };
             return Plan::act(
                 Step::Save { claim: Some(claim), held: Some(held.clone()), note: None },
-                in_service(held, wish),
+                record::in_service(held, wish),
             );
         }
-        return Plan::rest(next, in_service(held, wish));
+        return Plan::rest(next, record::in_service(held, wish));
     }
     let names = differences.iter().map(|(f, _)| f.to_string()).collect::<Vec<_>>().join(", ");
     if desired.suspend {
@@ -345,7 +237,7 @@ fn missing(desired: &Desired, observed: &Observed, held: &Held, now: Now) -> Pla
     }
     if let Some(list) = observed.list.as_deref() {
         // Released and bought back by hand, tag and all: the same number under another SID.
-        if let Some(plan) = acquire::found(desired, observed, list, now) {
+        if let Some(plan) = record::found(desired, observed, list, now) {
             return plan;
         }
     }

@@ -8,7 +8,7 @@ use crate::api::v1alpha1::{DeletionPolicy, Origin};
 use crate::domain::{Meaning, Now, Trouble};
 
 use super::observed::CredentialsView;
-use super::{Claim, Desired, Held, Kind, Note, Observed, Plan, Situation, Step, acquire, keep, setback};
+use super::{Claim, Desired, Held, Kind, Note, Observed, Plan, Situation, Step, record, setback, telling};
 
 pub(super) fn plan(desired: &Desired, observed: &Observed, now: Now) -> Plan {
     if !desired.finalizer {
@@ -60,7 +60,7 @@ fn unresolved(desired: &Desired, observed: &Observed, claim: &Claim, now: Now) -
     if let Some(plan) = blind(desired, observed, &claim.account, number.as_str(), now) {
         return plan;
     }
-    let after = observed.settled_at().max(acquire::recent(desired, observed));
+    let after = observed.settled_at().max(observed.recent(desired));
     let Some(list) = observed.list_after(after) else {
         return Plan::act(Step::List { after, periodic: false }, situation("looking whether it was bought"));
     };
@@ -73,7 +73,7 @@ fn unresolved(desired: &Desired, observed: &Observed, claim: &Claim, now: Now) -
     let mine: Vec<_> = list.tagged(&tags).collect();
     match mine.as_slice() {
         [] => let_go(None),
-        [number] => keep::record(desired, observed, number, Some(claim), now),
+        [number] => record::record(desired, observed, number, Some(claim), now),
         several => {
             let names = several.iter().map(|n| n.phone_number.to_string()).collect::<Vec<_>>().join(", ");
             let text =
@@ -93,7 +93,7 @@ fn blind(
     now: Now,
 ) -> Option<Plan> {
     let rejected =
-        |t: &Trouble| matches!(setback::situation(t).kind, Kind::CredentialsRejected | Kind::AccountSuspended);
+        |t: &Trouble| matches!(telling::situation(t).kind, Kind::CredentialsRejected | Kind::AccountSuspended);
     let why = match (setback::credentials(desired, observed, Some(bound), now), &observed.trouble) {
         (Ok(_), None) => return None,
         (Err(plan @ Plan::Act { .. }), _) => return Some(plan),
@@ -103,7 +103,7 @@ fn blind(
                 format!("the Secret now names another account than {bound}")
             }
         },
-        (Ok(_), Some((trouble, _))) if rejected(trouble) => setback::sentence(trouble),
+        (Ok(_), Some((trouble, _))) if rejected(trouble) => telling::sentence(trouble),
         (Ok(_), Some(_)) => {
             return setback::after_trouble(desired, observed, now).map(|plan| match plan {
                 Plan::Rest { until, situation: Some(s) } => {
@@ -195,7 +195,7 @@ fn release(desired: &Desired, observed: &Observed, held: &Held, now: Now) -> Pla
         ));
     }
     if let Some(claim) = observed.claim.as_ref().filter(|c| !desired.tags.contains(&c.tag)) {
-        return refuse(acquire::foreign_claim(claim).message);
+        return refuse(record::foreign_claim(claim).message);
     }
     match observed.crd_stays {
         None => {
@@ -285,7 +285,7 @@ fn refused(observed: &Observed, held: &Held, now: Now) -> Option<Plan> {
         let message = format!(
             "Twilio refuses to take {} back: {}; to keep it instead set spec.deletionPolicy: Retain",
             held.number,
-            setback::sentence(trouble)
+            telling::sentence(trouble)
         );
         Plan::rest(now.boot.after(setback::PROBE), Situation::new(Kind::Releasing, message))
     })

@@ -15,22 +15,28 @@ mod keep;
 mod let_go;
 pub mod list;
 pub mod observed;
+mod record;
+mod refusal;
 mod resolve;
 mod setback;
+mod show;
 pub mod situation;
 pub mod step;
+mod telling;
+mod wiring;
 
 #[cfg(test)]
 mod tests;
 
 pub use claim::Claim;
 pub use desired::{Desired, ObjectKey, Wish};
-pub use keep::{remember, wiring};
+pub use keep::remember;
 pub use list::AccountList;
 pub use observed::{Held, Memory, Observed};
 pub use setback::backoff;
 pub use situation::{Kind, Situation};
 pub use step::{Note, Plan, Post, Step};
+pub use wiring::wiring;
 
 use crate::domain::Now;
 

@@ -15,7 +15,11 @@ use crate::domain::{
 };
 
 use super::fuse::Admission;
-use super::{AccountList, Claim, Desired, ObjectKey, Post, Situation, resolve};
+use super::refusal::{self, Refusal};
+use super::{AccountList, Claim, Desired, ObjectKey, Post};
+
+/// How old a list may be on which something is decided: long enough for the list of a large account to be shared.
+const RECENT: Duration = Duration::from_secs(60);
 
 /// A number that is recorded in status.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,19 +61,6 @@ pub struct Reported {
     pub inbound: bool,
     /// Whether `Observed` is False.
     pub blind: bool,
-}
-
-/// A refusal that another number would meet too: nothing is sent again until a person acts or the time is over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// The generation that was refused.
-    pub generation: i64,
-    /// The credentials that were refused.
-    pub fingerprint: Option<[u8; 32]>,
-    /// What to say.
-    pub situation: Situation,
-    /// When to try again all the same.
-    pub until: Moment,
 }
 
 /// The last complete look at a held number.
@@ -329,6 +320,13 @@ impl Observed {
         self.list.as_deref().filter(|l| l.started > after)
     }
 
+    /// Lists that began after this moment tell how the account is now: others' lists will do, so that many resources of one
+    /// account need few, but none that has been lying about for long, and none from before a person asked for a look.
+    pub fn recent(&self, desired: &Desired) -> Moment {
+        let asked = desired.requested_at.is_some() && desired.requested_at != self.reported.requested_at;
+        if asked { self.pass_started } else { self.pass_started.before(RECENT) }
+    }
+
     /// Folds in the account's list.
     pub fn learn_list(&mut self, list: Arc<AccountList>, lacks: Option<E164>) {
         self.accepted = true;
@@ -383,7 +381,7 @@ impl Observed {
             Err(trouble) => match trouble.meaning {
                 Meaning::RefusedNumber | Meaning::RefusedOtherwise => {
                     self.claim = self.claim.as_ref().map(Claim::answered);
-                    if let Some(refusal) = resolve::refusal_to_remember(desired, self.fingerprint(), &trouble, now) {
+                    if let Some(refusal) = refusal::refusal_to_remember(desired, self.fingerprint(), &trouble, now) {
                         self.memory.refusal = Some(refusal);
                     }
                     self.refused = Some(trouble);
@@ -421,7 +419,7 @@ impl Observed {
                 self.memory.sight = None;
             }
             // Once, when it is given up: status is written again in later passes.
-            if let Some(pause) = claim.as_ref().and_then(|c| resolve::pause_after_abandoning(desired, c, now)) {
+            if let Some(pause) = claim.as_ref().and_then(|c| refusal::pause_after_abandoning(desired, c, now)) {
                 self.memory.refusal = Some(pause);
             }
         }

@@ -7,19 +7,14 @@
 use std::time::Duration;
 
 use crate::api::v1alpha1::ClaimOutcome;
-use crate::domain::{IncomingNumber, Meaning, Moment, Now, Trouble};
+use crate::domain::{IncomingNumber, Meaning, Now};
 
 use super::acquire::Permission;
-use super::observed::{Refusal, StampView};
-use super::{Claim, Desired, Kind, Note, Observed, Plan, Post, Situation, Step, Wish, acquire, keep, setback};
+use super::observed::StampView;
+use super::{Claim, Desired, Kind, Note, Observed, Plan, Post, Situation, Step, Wish, acquire, record, setback};
 
 /// After so many attempts on one number no more are made.
 pub const ATTEMPTS: u32 = 5;
-/// How much earlier than our first stamp a number must have been created to count as somebody else's: well above what
-/// two machines' clocks may differ.
-const UPSERT: Duration = Duration::from_secs(15 * 60);
-/// How long an exact number rests after it was given up.
-const PAUSE: Duration = Duration::from_secs(15 * 60);
 
 pub(super) fn plan(desired: &Desired, observed: &Observed, claim: &Claim, now: Now) -> Plan {
     let number = &claim.number;
@@ -32,13 +27,13 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, claim: &Claim, now: N
         n.phone_number == *number && n.account == claim.account && ours
     };
     if let Some(bought) = observed.number.as_ref().filter(ours) {
-        return keep::record(desired, observed, bought, Some(claim), now);
+        return record::record(desired, observed, bought, Some(claim), now);
     }
     if !desired.finalizer {
         return Plan::act(Step::AddFinalizer, resolving("taking charge of the resource again"));
     }
     if !desired.tags.contains(&claim.tag) {
-        return Plan::blocked(now, setback::PROBE, acquire::foreign_claim(claim));
+        return Plan::blocked(now, setback::PROBE, record::foreign_claim(claim));
     }
     if let Err(plan) = setback::credentials(desired, observed, Some(&claim.account), now) {
         return plan;
@@ -48,7 +43,7 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, claim: &Claim, now: N
     }
     // Whatever is decided from now on needs a list that began after the last thing that was sent.
     let sent = observed.memory.sight.as_ref().map(|(.., first)| *first).unwrap_or_default();
-    let mut after = sent.max(observed.memory.answered_at.unwrap_or_default()).max(acquire::recent(desired, observed));
+    let mut after = sent.max(observed.memory.answered_at.unwrap_or_default()).max(observed.recent(desired));
     let over = observed.settled_at() <= now.boot;
     if over {
         after = after.max(observed.settled_at());
@@ -67,7 +62,7 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, claim: &Claim, now: N
         let plan = resolving("the account holds another number with this resource's tag; waiting for what was sent");
         return Plan::rest(observed.settled_at(), plan);
     }
-    if let Some(plan) = acquire::found(desired, observed, list, now) {
+    if let Some(plan) = record::found(desired, observed, list, now) {
         return plan;
     }
     match list.number(number) {
@@ -219,43 +214,4 @@ fn settle(desired: &Desired, claim: &Claim, outcome: ClaimOutcome, never_again: 
     };
     let note = Note::warning("PurchaseRefused", "Buy", text);
     Plan::act(Step::Save { claim: Some(claim.settled(outcome, never_again)), held: None, note: Some(note) }, situation)
-}
-
-/// The refusal to remember after an answer that another number would meet too.
-pub(super) fn refusal_to_remember(
-    desired: &Desired,
-    fingerprint: Option<[u8; 32]>,
-    refused: &Trouble,
-    now: Moment,
-) -> Option<Refusal> {
-    (refused.meaning == Meaning::RefusedOtherwise).then(|| Refusal {
-        generation: desired.generation,
-        fingerprint,
-        situation: setback::situation(refused),
-        until: now.after(setback::REFUSAL),
-    })
-}
-
-/// The pause after an exact number was given up without an answer: the same number again, but not at once.
-pub(super) fn pause_after_abandoning(desired: &Desired, claim: &Claim, now: Moment) -> Option<Refusal> {
-    let exact = desired.wish.as_ref().is_ok_and(|w| w.exact.as_ref() == Some(&claim.number));
-    (exact && claim.outcome == ClaimOutcome::Abandoned && claim.attempts > 0).then(|| Refusal {
-        generation: desired.generation,
-        fingerprint: None,
-        situation: Situation::new(
-            Kind::TwilioUnavailable,
-            format!(
-                "Twilio left {} purchases of {} without an answer; trying again later by itself",
-                claim.attempts, claim.number
-            ),
-        ),
-        until: now.after(PAUSE),
-    })
-}
-
-/// Whether a bought number is older than our first stamp: then the purchase acted as an update of a number that the
-/// account held already.
-pub(super) fn upserted(number: &IncomingNumber, claim: &Claim) -> bool {
-    let (Some(created), Some(first)) = (number.date_created, claim.first_attempt_at) else { return false };
-    first.duration_since(created) > k8s_openapi::jiff::SignedDuration::try_from(UPSERT).unwrap_or_default()
 }

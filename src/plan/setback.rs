@@ -2,16 +2,13 @@
 
 use std::time::Duration;
 
-use crate::domain::{Class, Moment, Now, Trouble};
+use crate::domain::{Class, Moment, Now};
 
 use super::observed::CredentialsView;
-use super::{Desired, Kind, Observed, Plan, Situation, Step};
+use super::{Desired, Kind, Observed, Plan, Situation, Step, telling};
 
 /// How often a stalled resource is looked at all the same.
 pub const PROBE: Duration = Duration::from_secs(30 * 60);
-/// How long a refusal that needs a person is respected before one more try.
-pub const REFUSAL: Duration = Duration::from_secs(30 * 60);
-
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Exponential: `first`, twice that, … up to `cap`; shortened by up to a fifth, differently for each resource, so that
@@ -67,33 +64,12 @@ pub fn credentials(
     }
 }
 
-/// Where a failed call leaves a resource that holds no number.
-pub fn situation(trouble: &Trouble) -> Situation {
-    let kind = match trouble.class {
-        Class::CredentialsRejected => Kind::CredentialsRejected,
-        Class::AccountSuspended => Kind::AccountSuspended,
-        Class::RegulatoryDataRequired => Kind::RegulatoryDataRequired,
-        Class::NumberUnavailable | Class::AccountLimited => Kind::NumberUnavailable,
-        // A search of a kind of number that the country has not; anything else that is "not found" is Twilio's doing.
-        Class::NotFound if !trouble.operation.starts_with("ListAvailablePhoneNumber") => Kind::TwilioUnavailable,
-        Class::InvalidRequest | Class::NotFound => Kind::InvalidSpec,
-        Class::RateLimited => Kind::RateLimited,
-        Class::Unavailable => Kind::TwilioUnavailable,
-    };
-    Situation::new(kind, sentence(trouble))
-}
-
-/// The trouble and its remedy, for a person.
-pub fn sentence(trouble: &Trouble) -> String {
-    if trouble.remedy.is_empty() { trouble.to_string() } else { format!("{trouble}; {}", trouble.remedy) }
-}
-
 /// The plan after a call that failed.
 pub fn after_trouble(desired: &Desired, observed: &Observed, now: Now) -> Option<Plan> {
     let (trouble, until) = observed.trouble.as_ref()?;
     let failures = observed.memory.failures;
     let spread = desired.tag().spread();
-    let situation = situation(trouble);
+    let situation = telling::situation(trouble);
     let row = situation.kind.row();
     if row.stalled {
         // Waiting for a person: the Secret is read again within seconds; the account's gate keeps Twilio out of it.

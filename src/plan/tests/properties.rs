@@ -12,7 +12,8 @@ use crate::api::v1alpha1::{AdoptionPolicy, ClaimOutcome, DeletionPolicy, Origin}
 use crate::domain::{AvailableNumber, Capabilities, Class, IncomingNumber, InstallationId, Meaning, Moment, Now};
 use crate::plan::desired::{Defaults, Desired, SpecProblem};
 use crate::plan::fuse::Admission;
-use crate::plan::observed::{Checked, CredentialsView, Refusal, Rival, StampView};
+use crate::plan::observed::{Checked, CredentialsView, Rival, StampView};
+use crate::plan::refusal::Refusal;
 use crate::plan::{
     AccountList, Claim, Held, Kind, Memory, ObjectKey, Observed, Plan, Post, Situation, Step, plan, remember,
 };

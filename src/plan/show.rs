@@ -1,0 +1,155 @@
+//! A situation as conditions: what people and tools read.
+
+use crate::api::conditions::{ConditionType, Reason, Truth, Wanted};
+use crate::api::v1alpha1::Origin;
+
+use super::observed::CredentialsView;
+use super::wiring::wiring;
+use super::{Desired, Kind, Observed, Situation, telling};
+
+impl Situation {
+    /// The conditions to show, and the types whose earlier condition still holds because this pass learnt nothing of it.
+    #[allow(clippy::wildcard_enum_match_arm, reason = "most kinds say nothing about credentials")]
+    pub fn conditions(&self, desired: &Desired, observed: &Observed) -> (Vec<Wanted>, Vec<ConditionType>) {
+        let row = self.kind.row();
+        let mut wanted = Vec::new();
+        let mut keep = Vec::new();
+        let mut set = |kind, status, reason, message: &str| {
+            wanted.push(Wanted { kind, status, reason, message: message.to_owned() });
+        };
+        set(ConditionType::Ready, row.ready.into(), row.reason, &self.message);
+        if row.reconciling {
+            set(ConditionType::Reconciling, Truth::True, row.reason, &self.message);
+        }
+        if row.stalled {
+            set(ConditionType::Stalled, Truth::True, row.reason, &self.message);
+        }
+        match self.kind {
+            Kind::WaitingForCredentials | Kind::DeletionWaitingForCredentials => {
+                set(ConditionType::CredentialsValid, Truth::False, Reason::WaitingForCredentials, &self.message);
+            }
+            Kind::CredentialsRejected | Kind::AccountSuspended | Kind::AccountMismatch => {
+                set(ConditionType::CredentialsValid, Truth::False, row.reason, &self.message);
+            }
+            _ if observed.accepted => {
+                set(ConditionType::CredentialsValid, Truth::True, Reason::Accepted, "Twilio accepts the credentials");
+            }
+            _ => keep.push(ConditionType::CredentialsValid),
+        }
+        match &observed.held {
+            None => {
+                set(ConditionType::NumberAcquired, Truth::False, Reason::NotAcquired, "no number is held yet");
+                set(ConditionType::InboundSms, Truth::False, Reason::NotAcquired, "no number is held yet");
+                set(ConditionType::OutboundSms, Truth::False, Reason::NotAcquired, "no number is held yet");
+            }
+            Some(held) => {
+                let (reason, how) = match held.origin {
+                    Origin::Purchased => (Reason::Purchased, "was bought"),
+                    Origin::Adopted => (Reason::Adopted, "was adopted"),
+                };
+                if self.kind == Kind::NumberLost {
+                    set(ConditionType::NumberAcquired, Truth::False, Reason::NumberLost, &self.message);
+                } else {
+                    set(ConditionType::NumberAcquired, Truth::True, reason, &format!("{} {how}", held.number));
+                }
+                self.service(desired, observed, &mut set, &mut keep);
+            }
+        }
+        if desired.suspend {
+            set(ConditionType::Paused, Truth::True, Reason::Suspended, "spec.suspend is true: nothing new is started");
+        }
+        (wanted, keep)
+    }
+
+    #[allow(clippy::wildcard_enum_match_arm, reason = "for most kinds it is what was seen of the number that counts")]
+    /// The conditions about a held number: `InboundSms`, `OutboundSms` and `Observed`.
+    fn service(
+        &self,
+        desired: &Desired,
+        observed: &Observed,
+        set: &mut impl FnMut(ConditionType, Truth, Reason, &str),
+        keep: &mut Vec<ConditionType>,
+    ) {
+        let row = self.kind.row();
+        match self.kind {
+            Kind::NumberLost | Kind::NumberClaimedElsewhere => {
+                set(ConditionType::InboundSms, Truth::False, row.reason, &self.message);
+                set(ConditionType::OutboundSms, Truth::False, row.reason, &self.message);
+            }
+            Kind::AccountSuspended => {
+                set(ConditionType::InboundSms, Truth::Unknown, row.reason, &self.message);
+                set(ConditionType::OutboundSms, Truth::False, row.reason, &self.message);
+            }
+            _ => match &wiring(desired, observed) {
+                None => keep.extend([ConditionType::InboundSms, ConditionType::OutboundSms]),
+                Some(wiring) => {
+                    let fields = wiring.wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                    if !wiring.sms {
+                        set(
+                            ConditionType::InboundSms,
+                            Truth::False,
+                            Reason::NotCapable,
+                            "the number has no SMS capability",
+                        );
+                        set(
+                            ConditionType::OutboundSms,
+                            Truth::False,
+                            Reason::NotCapable,
+                            "the number has no SMS capability",
+                        );
+                    } else {
+                        if wiring.inbound {
+                            set(
+                                ConditionType::InboundSms,
+                                Truth::True,
+                                Reason::Wired,
+                                "incoming messages are sent to the webhook",
+                            );
+                        } else {
+                            set(
+                                ConditionType::InboundSms,
+                                Truth::False,
+                                Reason::NotWired,
+                                &format!("not as wanted at Twilio: {fields}"),
+                            );
+                        }
+                        set(
+                            ConditionType::OutboundSms,
+                            Truth::True,
+                            Reason::Capable,
+                            "the number has SMS capability; what carriers ask of senders is not checked",
+                        );
+                    }
+                }
+            },
+        }
+        let unseen = matches!(
+            self.kind,
+            Kind::Unobserved
+                | Kind::CredentialsRejected
+                | Kind::AccountSuspended
+                | Kind::AccountMismatch
+                | Kind::WaitingForCredentials
+                | Kind::DeletionWaitingForCredentials
+        );
+        let missing = matches!(observed.credentials, CredentialsView::Missing(_) | CredentialsView::Malformed(_));
+        let failed = observed.trouble.is_some() && observed.number.is_none();
+        match (unseen || missing || failed, wiring(desired, observed).is_some()) {
+            (true, _) => {
+                set(ConditionType::Observed, Truth::False, blind(observed), &self.message);
+            }
+            (false, true) => set(ConditionType::Observed, Truth::True, Reason::Seen, "the number was looked at"),
+            (false, false) => keep.push(ConditionType::Observed),
+        }
+    }
+}
+
+/// Why a held number cannot be looked at.
+fn blind(observed: &Observed) -> Reason {
+    match (&observed.trouble, &observed.credentials) {
+        (Some((trouble, _)), _) => telling::situation(trouble).kind.row().reason,
+        (None, CredentialsView::Missing(_)) => Reason::WaitingForCredentials,
+        (None, CredentialsView::Malformed(_)) => Reason::CredentialsRejected,
+        (None, CredentialsView::Present { .. } | CredentialsView::Unread) => Reason::Unknown,
+    }
+}
