@@ -43,6 +43,9 @@ impl Situation {
                 set(ConditionType::OutboundSms, Truth::False, Reason::NotAcquired, "no number is held yet");
             }
             Some(held) => {
+                // Said, because an edit of it has no effect any more: a held number is never replaced.
+                let searched = desired.wish.as_ref().is_ok_and(|wish| !wish.searches.is_empty());
+                let inert = if searched { "; spec.search is kept and no longer used" } else { "" };
                 let (reason, how) = match held.origin {
                     Origin::Purchased => (Reason::Purchased, "was bought"),
                     Origin::Adopted => (Reason::Adopted, "was adopted"),
@@ -50,7 +53,7 @@ impl Situation {
                 if self.kind == Kind::NumberLost {
                     set(ConditionType::NumberAcquired, Truth::False, Reason::NumberLost, &self.message);
                 } else {
-                    set(ConditionType::NumberAcquired, Truth::True, reason, &format!("{} {how}", held.number));
+                    set(ConditionType::NumberAcquired, Truth::True, reason, &format!("{} {how}{inert}", held.number));
                 }
                 self.service(desired, observed, &mut set, &mut keep);
             }
