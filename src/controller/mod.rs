@@ -14,7 +14,6 @@ mod pass;
 pub mod reconcile;
 mod run;
 mod secrets;
-mod status;
 
 pub use context::{Context, Ends, Settings};
 pub use error::Error;

@@ -5,12 +5,12 @@ use kube::ResourceExt as _;
 use crate::api::ClinicPhoneNumber;
 use crate::clock::Fence;
 use crate::domain::E164;
-use crate::plan::{Claim, Desired, Held, Observed, Situation};
+use crate::plan::{Claim, Desired, Held, Observed, Situation, status};
 use crate::twilio::Credentials;
 
+use super::Context;
 use super::error::{Error, call};
 use super::memory::Entry;
-use super::{Context, status};
 
 /// Permission to send one thing once. Made by a written stamp and by nothing else, used up by sending.
 #[derive(Debug)]

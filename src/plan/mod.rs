@@ -21,6 +21,7 @@ mod resolve;
 mod setback;
 mod show;
 pub mod situation;
+pub mod status;
 pub mod step;
 mod telling;
 mod wiring;

@@ -4,16 +4,15 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Unit;
 
 use super::twilio::{CallFault, Effect};
 use super::world::{Fault, LATENCY, SEND_WITHIN, WINDOW, World};
-use crate::api::conditions;
-use crate::api::v1alpha1::{ClaimOutcome, ClinicPhoneNumber, ClinicPhoneNumberStatus, WebhookStatus};
-use crate::domain::{AccountSid, Class, E164, Field, IncomingNumber, Mark, Meaning, Moment, Now, Trouble};
+use crate::api::v1alpha1::{ClaimOutcome, ClinicPhoneNumber};
+use crate::domain::{AccountSid, Class, E164, Field, IncomingNumber, Mark, Meaning, Moment, Trouble};
 use crate::plan::fuse::{self, Admission, Entry, Purpose};
 use crate::plan::observed::{CredentialsView, Rival, StampView};
+use crate::plan::status;
 use crate::plan::{
     self, AccountList, Claim, Desired, Held, Kind, Memory, ObjectKey, Observed, Plan, Post, Situation, Step, plan,
 };
@@ -214,7 +213,7 @@ impl Pass {
         };
         let old = self.object.status.clone().unwrap_or_default();
         let mut shown = self.object.clone();
-        shown.status = Some(render(&old, &self.desired, &self.observed, Some(situation), world.now));
+        shown.status = Some(status::render(&old, &self.desired, &self.observed, Some(situation), world.now));
         world.seen.entry(situation.kind).or_insert(shown);
     }
 
@@ -418,7 +417,7 @@ impl Pass {
         after.claim.clone_from(&claim);
         after.held.clone_from(&held);
         let old = self.object.status.clone().unwrap_or_default();
-        let mut new = render(&old, &self.desired, &after, situation, world.now);
+        let mut new = status::render(&old, &self.desired, &after, situation, world.now);
         let done = situation.is_some_and(|s| {
             !s.kind.row().reconciling || self.observed.trouble.is_some() || self.observed.list.is_some()
         });
@@ -743,66 +742,6 @@ pub fn run(world: &mut World, process: usize, key: &ObjectKey) -> Turn {
         match pass.turn(world) {
             Turn::On => {}
             ended => return ended,
-        }
-    }
-}
-
-/// Status as the controller renders it.
-pub fn render(
-    old: &ClinicPhoneNumberStatus,
-    desired: &Desired,
-    observed: &Observed,
-    situation: Option<&Situation>,
-    now: Now,
-) -> ClinicPhoneNumberStatus {
-    let mut new = old.clone();
-    if observed.corrupt.is_none() {
-        numbers(&mut new, desired, observed, now);
-    }
-    if let Some(situation) = situation {
-        let (wanted, keep) = situation.conditions(desired, observed);
-        new.conditions = conditions::update(&old.conditions, &wanted, &keep, desired.generation, now.wall);
-        new.observed_generation = Some(desired.generation);
-    }
-    new
-}
-
-/// What status says of claim and number; what could not be read is left as it is.
-fn numbers(new: &mut ClinicPhoneNumberStatus, desired: &Desired, observed: &Observed, now: Now) {
-    new.claim = observed.claim.as_ref().map(Claim::write);
-    match &observed.held {
-        Some(held) => {
-            new.phone_number = Some(held.number.to_string());
-            new.phone_number_sid = Some(held.sid.to_string());
-            new.account_sid = Some(held.account.to_string());
-            new.origin = Some(held.origin);
-            new.acquired_at = held.acquired_at.map(Time);
-            let seen = observed.number.as_ref().filter(|n| n.sid == held.sid);
-            if let Some(number) = seen.or_else(|| observed.list.as_ref().and_then(|l| l.sid(&held.sid))) {
-                new.friendly_name = Some(number.friendly_name.clone());
-                new.capabilities = number.capabilities.list();
-            }
-            if let (Some(wiring), Ok(wish)) = (plan::wiring(desired, observed), &desired.wish)
-                && !wiring.wrong.iter().any(|f| matches!(f, Field::SmsUrl | Field::SmsMethod))
-                && !new.webhook.as_ref().is_some_and(|w| w.url == wish.sms.url && w.method == wish.sms.method)
-            {
-                new.webhook = Some(WebhookStatus {
-                    url: wish.sms.url.clone(),
-                    method: wish.sms.method,
-                    configured_at: Some(Time(now.wall)),
-                    verified_at: None,
-                });
-            }
-        }
-        None => {
-            new.phone_number = None;
-            new.phone_number_sid = None;
-            new.account_sid = None;
-            new.origin = None;
-            new.acquired_at = None;
-            new.friendly_name = None;
-            new.capabilities = Vec::new();
-            new.webhook = None;
         }
     }
 }

@@ -180,7 +180,7 @@ fn by_hand(kind: Kind) -> ClinicPhoneNumber {
     let desired = Desired::read(&object, &world.defaults);
     let observed =
         Observed::begin(object.status.as_ref(), crate::plan::Memory::default(), world.now.boot, super::world::WINDOW);
-    let status = super::pass::render(
+    let status = crate::plan::status::render(
         &object.status.clone().unwrap(),
         &desired,
         &observed,

@@ -2,10 +2,11 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::wiring::{look_at, wiring};
+use super::{Claim, Desired, Observed, Situation};
 use crate::api::conditions;
 use crate::api::v1alpha1::{ClinicPhoneNumberStatus, WebhookStatus};
 use crate::domain::{Field, Now};
-use crate::plan::{self, Desired, Observed, Situation};
 
 /// Status after this pass: what stood there, brought up to date. No clock moves in it by itself, so an unchanged
 /// situation gives an equal value, and an equal value is not written.
@@ -31,7 +32,7 @@ pub fn render(
 
 /// Claim, number, place and webhook, as this pass knows them.
 fn facts(new: &mut ClinicPhoneNumberStatus, desired: &Desired, observed: &Observed, now: Now) {
-    new.claim = observed.claim.as_ref().map(plan::Claim::write);
+    new.claim = observed.claim.as_ref().map(Claim::write);
     match &observed.held {
         Some(held) => {
             new.phone_number = Some(held.number.to_string());
@@ -39,16 +40,11 @@ fn facts(new: &mut ClinicPhoneNumberStatus, desired: &Desired, observed: &Observ
             new.account_sid = Some(held.account.to_string());
             new.origin = Some(held.origin);
             new.acquired_at = held.acquired_at.map(Time);
-            if let Some(number) = observed
-                .number
-                .as_ref()
-                .filter(|n| n.sid == held.sid)
-                .or_else(|| observed.list.as_ref().and_then(|l| l.sid(&held.sid)))
-            {
+            if let Some(number) = look_at(observed, held) {
                 new.friendly_name = Some(number.friendly_name.clone());
                 new.capabilities = number.capabilities.list();
             }
-            if let (Some(wiring), Ok(wish)) = (plan::wiring(desired, observed), &desired.wish)
+            if let (Some(wiring), Ok(wish)) = (wiring(desired, observed), &desired.wish)
                 && !wiring.wrong.iter().any(|f| matches!(f, Field::SmsUrl | Field::SmsMethod))
             {
                 let same = new.webhook.as_ref().filter(|w| w.url == wish.sms.url && w.method == wish.sms.method);
