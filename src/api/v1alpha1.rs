@@ -279,6 +279,13 @@ pub struct Price {
     pub currency: String,
 }
 
+/// A URL that Twilio can call: https, a public DNS name, and nothing that it would have to encode.
+const PUBLIC_HTTPS: &str = "isURL(self) && self.matches('^https://([A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?[.])+[A-Za-z]([-A-Za-z0-9]{0,61}[A-Za-z0-9])(:[0-9]{1,5})?([/?#][!-~]*)?$')";
+const PUBLIC_HTTPS_MESSAGE: &str = "must be https://<public DNS name>/...: no http, no IP address, no single-label host, no user:password@, no spaces or accents (percent-encode them)";
+/// Names that mean something inside a cluster or a network only.
+const NOT_LOCAL: &str = "!self.lowerAscii().matches('^https://[^/?#]*[.](localhost|local|internal|svc|cluster[.]local)(:[0-9]+)?([/?#]|$)')";
+const NOT_LOCAL_MESSAGE: &str = "Twilio cannot reach an in-cluster or local name; use the public https URL";
+
 /// Where incoming messages go.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -288,8 +295,8 @@ pub struct Sms {
     #[serde(default, rename = "webhookURL", skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 12, max = 2048))]
     #[x_kube(
-        validation = Rule::new("isURL(self) && self.matches('^https://([A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?[.])+[A-Za-z]([-A-Za-z0-9]{0,61}[A-Za-z0-9])(:[0-9]{1,5})?([/?#][!-~]*)?$')").message("must be https://<public DNS name>/...: no http, no IP address, no single-label host, no user:password@, no spaces or accents (percent-encode them)"),
-        validation = Rule::new("!self.lowerAscii().matches('^https://[^/?#]*[.](localhost|local|internal|svc|cluster[.]local)(:[0-9]+)?([/?#]|$)')").message("Twilio cannot reach an in-cluster or local name; use the public https URL")
+        validation = Rule::new(PUBLIC_HTTPS).message(PUBLIC_HTTPS_MESSAGE),
+        validation = Rule::new(NOT_LOCAL).message(NOT_LOCAL_MESSAGE)
     )]
     pub webhook_url: Option<String>,
     /// How Twilio calls the webhook.
@@ -299,8 +306,8 @@ pub struct Sms {
     #[serde(default, rename = "fallbackURL", skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 12, max = 2048))]
     #[x_kube(
-        validation = Rule::new("isURL(self) && self.matches('^https://([A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?[.])+[A-Za-z]([-A-Za-z0-9]{0,61}[A-Za-z0-9])(:[0-9]{1,5})?([/?#][!-~]*)?$')").message("must be https://<public DNS name>/...: no http, no IP address, no single-label host, no user:password@, no spaces or accents (percent-encode them)"),
-        validation = Rule::new("!self.lowerAscii().matches('^https://[^/?#]*[.](localhost|local|internal|svc|cluster[.]local)(:[0-9]+)?([/?#]|$)')").message("Twilio cannot reach an in-cluster or local name; use the public https URL")
+        validation = Rule::new(PUBLIC_HTTPS).message(PUBLIC_HTTPS_MESSAGE),
+        validation = Rule::new(NOT_LOCAL).message(NOT_LOCAL_MESSAGE)
     )]
     pub fallback_url: Option<String>,
     /// How Twilio calls the fallback.
@@ -345,8 +352,8 @@ pub struct Voice {
     #[serde(rename = "webhookURL")]
     #[schemars(length(min = 12, max = 2048))]
     #[x_kube(
-        validation = Rule::new("isURL(self) && self.matches('^https://([A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?[.])+[A-Za-z]([-A-Za-z0-9]{0,61}[A-Za-z0-9])(:[0-9]{1,5})?([/?#][!-~]*)?$')").message("must be https://<public DNS name>/...: no http, no IP address, no single-label host, no user:password@, no spaces or accents (percent-encode them)"),
-        validation = Rule::new("!self.lowerAscii().matches('^https://[^/?#]*[.](localhost|local|internal|svc|cluster[.]local)(:[0-9]+)?([/?#]|$)')").message("Twilio cannot reach an in-cluster or local name; use the public https URL")
+        validation = Rule::new(PUBLIC_HTTPS).message(PUBLIC_HTTPS_MESSAGE),
+        validation = Rule::new(NOT_LOCAL).message(NOT_LOCAL_MESSAGE)
     )]
     pub webhook_url: String,
     /// How Twilio calls the webhook.
@@ -356,8 +363,8 @@ pub struct Voice {
     #[serde(default, rename = "fallbackURL", skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 12, max = 2048))]
     #[x_kube(
-        validation = Rule::new("isURL(self) && self.matches('^https://([A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?[.])+[A-Za-z]([-A-Za-z0-9]{0,61}[A-Za-z0-9])(:[0-9]{1,5})?([/?#][!-~]*)?$')").message("must be https://<public DNS name>/...: no http, no IP address, no single-label host, no user:password@, no spaces or accents (percent-encode them)"),
-        validation = Rule::new("!self.lowerAscii().matches('^https://[^/?#]*[.](localhost|local|internal|svc|cluster[.]local)(:[0-9]+)?([/?#]|$)')").message("Twilio cannot reach an in-cluster or local name; use the public https URL")
+        validation = Rule::new(PUBLIC_HTTPS).message(PUBLIC_HTTPS_MESSAGE),
+        validation = Rule::new(NOT_LOCAL).message(NOT_LOCAL_MESSAGE)
     )]
     pub fallback_url: Option<String>,
     /// How Twilio calls the fallback.
