@@ -53,8 +53,7 @@ impl<'a> Pass<'a> {
             // A person acted: what failed before may not fail now.
             observed.memory.failures = 0;
         }
-        let asked = desired.requested_at.is_some() && desired.requested_at != observed.reported.requested_at;
-        if asked || observed.reported.generation != Some(desired.generation) {
+        if observed.asked(&desired) || observed.reported.generation != Some(desired.generation) {
             observed.memory.repairs.clear();
         }
         if let Some(claim) = observed.claim.as_ref().filter(|c| c.stands()) {
@@ -74,10 +73,15 @@ impl<'a> Pass<'a> {
 
     /// Begins anew on a newer object, keeping what was learnt about something that this pass sent.
     pub(super) fn again(self, object: ClinicPhoneNumber) -> Self {
+        let uid = object.uid().unwrap_or_default();
+        if self.object.uid().unwrap_or_default() != uid {
+            // Another resource under the same name: nothing of the first one's life is its own.
+            let entry = self.context.memories.recall(&self.desired.key, &uid, self.context.now().boot);
+            return Self::begin(self.context, object, entry);
+        }
         let sent = self.observed.claim.clone();
         let old = self.observed;
-        let entry =
-            Entry { uid: object.uid().unwrap_or_default(), memory: old.memory, version: object.resource_version() };
+        let entry = Entry { uid, memory: old.memory, version: object.resource_version() };
         let mut next = Self::begin(self.context, object, entry);
         let same = |a: &Claim, b: &Claim| (&a.number, a.attempts, &a.account) == (&b.number, b.attempts, &b.account);
         if let (Some(sent), Some(claim)) = (sent, &next.observed.claim)
@@ -120,7 +124,7 @@ impl<'a> Pass<'a> {
         after.held.clone_from(&held);
         let old = self.object.status.clone().unwrap_or_default();
         let mut new = status::render(&old, &self.desired, &after, situation, now);
-        if situation.is_some() && self.done(situation) {
+        if self.done(situation) {
             new.last_handled_reconcile_at.clone_from(&self.desired.requested_at);
         }
         if held.is_some() && self.observed.held.is_none() {

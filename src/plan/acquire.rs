@@ -77,8 +77,7 @@ fn settled_refusal(desired: &Desired, observed: &Observed, wish: &Wish, now: Now
         .claim
         .as_ref()
         .filter(|c| c.outcome == ClaimOutcome::Refused && c.number == *exact && c.tried.contains(exact))?;
-    let acted = claim.generation != Some(desired.generation)
-        || (desired.requested_at.is_some() && desired.requested_at != observed.reported.requested_at);
+    let acted = claim.generation != Some(desired.generation) || observed.asked(desired);
     (!acted).then(|| (now.boot.after(setback::PROBE), unavailable(&claim.number)))
 }
 

@@ -31,18 +31,13 @@ fn fulfilled(desired: &Desired, observed: &Observed) -> bool {
     }
 }
 
-/// Whether a person asks for a look now: then no list that is lying about will do.
-fn asked(desired: &Desired, observed: &Observed) -> bool {
-    desired.requested_at.is_some() && desired.requested_at != observed.reported.requested_at
-}
-
 /// When the number is due for a look.
 fn due(desired: &Desired, observed: &Observed) -> Moment {
     let memory = &observed.memory;
     let given_up = observed.reported.lost
         && observed.held.as_ref().is_some_and(|held| desired.forget.as_deref() == Some(held.number.as_str()));
     let blind = observed.reported.blind;
-    if asked(desired, observed) || !fulfilled(desired, observed) || memory.suspect || given_up || blind {
+    if observed.asked(desired) || !fulfilled(desired, observed) || memory.suspect || given_up || blind {
         return Moment::default();
     }
     match &memory.checked {
@@ -134,7 +129,7 @@ fn update_refused(observed: &Observed, now: Now) -> Option<Plan> {
 
 fn observe(desired: &Desired, observed: &Observed, held: &Held, wish: Result<&Wish, Situation>, now: Now) -> Plan {
     let looking = || Situation::new(Kind::Available, format!("looking at {}", held.number));
-    let edited = !fulfilled(desired, observed) || asked(desired, observed);
+    let edited = !fulfilled(desired, observed) || observed.asked(desired);
     let get = || Plan::act(Step::GetNumber { sid: held.sid.clone(), periodic: !edited }, looking());
     let unread = observed.number.as_ref().is_none_or(|n| n.sid != held.sid);
     if unread && !observed.number_gone && (edited || observed.memory.suspect) {

@@ -53,14 +53,4 @@ impl AccountList {
     pub fn tagged<'a>(&'a self, tags: &'a [OwnerTag]) -> impl Iterator<Item = &'a IncomingNumber> + 'a {
         tags.iter().flat_map(|t| self.by_tag.get(t).into_iter().flatten()).filter_map(|i| self.numbers.get(*i))
     }
-
-    /// How many numbers the account holds.
-    pub fn len(&self) -> usize {
-        self.numbers.len()
-    }
-
-    /// Whether the account holds none.
-    pub fn is_empty(&self) -> bool {
-        self.numbers.is_empty()
-    }
 }

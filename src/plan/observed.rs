@@ -46,8 +46,6 @@ pub struct Reported {
     pub requested_at: Option<String>,
     /// The webhook that was set last.
     pub webhook: Option<(String, HttpMethod)>,
-    /// The label that was set last.
-    pub friendly_name: Option<String>,
     /// Whether `Ready` is True.
     pub ready: bool,
     /// Whether `Reconciling` is there.
@@ -232,7 +230,6 @@ impl Observed {
             generation: status.observed_generation,
             requested_at: status.last_handled_reconcile_at.clone(),
             webhook: status.webhook.as_ref().map(|w| (w.url.clone(), w.method)),
-            friendly_name: status.friendly_name.clone(),
             ready: crate::api::conditions::is_true(&status.conditions, crate::api::conditions::ConditionType::Ready),
             reconciling: crate::api::conditions::is_true(
                 &status.conditions,
@@ -320,11 +317,15 @@ impl Observed {
         self.list.as_deref().filter(|l| l.started > after)
     }
 
+    /// Whether a person asks, by annotation, for a look that was not taken yet.
+    pub fn asked(&self, desired: &Desired) -> bool {
+        desired.requested_at.is_some() && desired.requested_at != self.reported.requested_at
+    }
+
     /// Lists that began after this moment tell how the account is now: others' lists will do, so that many resources of one
     /// account need few, but none that has been lying about for long, and none from before a person asked for a look.
     pub fn recent(&self, desired: &Desired) -> Moment {
-        let asked = desired.requested_at.is_some() && desired.requested_at != self.reported.requested_at;
-        if asked { self.pass_started } else { self.pass_started.before(RECENT) }
+        if self.asked(desired) { self.pass_started } else { self.pass_started.before(RECENT) }
     }
 
     /// Folds in the account's list.

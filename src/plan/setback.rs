@@ -98,7 +98,7 @@ pub fn after_trouble(desired: &Desired, observed: &Observed, now: Now) -> Option
 /// The refusal that is still to be respected, if any: a person has not acted since, and its time is not over.
 pub fn refusal(desired: &Desired, observed: &Observed, now: Now) -> Option<(Moment, Situation)> {
     let refusal = observed.memory.refusal.as_ref()?;
-    let asked = desired.requested_at.is_some() && desired.requested_at != observed.reported.requested_at;
+    let asked = observed.asked(desired);
     let other = observed.fingerprint().is_some_and(|f| refusal.fingerprint.is_some_and(|r| r != f));
     let holds = refusal.generation == desired.generation && !asked && !other && refusal.until > now.boot;
     holds.then(|| (refusal.until, refusal.situation.clone()))
