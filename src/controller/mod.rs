@@ -14,6 +14,8 @@ mod pass;
 pub mod reconcile;
 mod run;
 mod secrets;
+#[cfg(test)]
+mod tests;
 
 pub use context::{Context, Ends, Settings};
 pub use error::Error;

@@ -21,11 +21,28 @@ const TURNS: usize = 24;
 /// So many conflicts in one pass mean that somebody writes the object without end: leave it for a moment.
 const CONFLICTS: usize = 6;
 
+/// When a resource is looked at again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// After this time, or earlier when it changes.
+    After(Duration),
+    /// When it changes.
+    OnChange,
+}
+
 /// Brings one resource as far as it can be brought now.
 ///
 /// # Errors
 /// When the API server is in the way; never because of Twilio, whose trouble ends in status.
 pub async fn reconcile(object: Arc<ClinicPhoneNumber>, context: Arc<Context>) -> Result<Action, Error> {
+    Ok(match pass_over(object, &context).await? {
+        Next::After(delay) => Action::requeue(delay),
+        Next::OnChange => Action::await_change(),
+    })
+}
+
+/// The pass itself, in values that can be looked at.
+pub(super) async fn pass_over(object: Arc<ClinicPhoneNumber>, context: &Context) -> Result<Next, Error> {
     let key = ObjectKey { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
     let uid = object.uid().unwrap_or_default();
     let entry = context.memories.recall(&key, &uid, context.now().boot);
@@ -37,7 +54,7 @@ pub async fn reconcile(object: Arc<ClinicPhoneNumber>, context: Arc<Context>) ->
             Ok(object) => object,
             Err(Error::Gone) => {
                 context.memories.forget(&key);
-                return Ok(Action::await_change());
+                return Ok(Next::OnChange);
             }
             Err(error) => return Err(error),
         }
@@ -49,7 +66,7 @@ pub async fn reconcile(object: Arc<ClinicPhoneNumber>, context: Arc<Context>) ->
     } else {
         context.memories.recall(&key, &object.uid().unwrap_or_default(), context.now().boot)
     };
-    let mut pass = Pass::begin(&context, object, entry);
+    let mut pass = Pass::begin(context, object, entry);
     let mut conflicts = 0;
     let ended = loop {
         match run(&mut pass).await {
@@ -67,7 +84,7 @@ pub async fn reconcile(object: Arc<ClinicPhoneNumber>, context: Arc<Context>) ->
     let gone = matches!(ended, Ok(None) | Err(Error::Gone));
     if gone {
         context.memories.forget(&key);
-        return Ok(Action::await_change());
+        return Ok(Next::OnChange);
     }
     if ended.is_err() {
         pass.observed.memory.failures = pass.observed.memory.failures.saturating_add(1);
@@ -77,12 +94,17 @@ pub async fn reconcile(object: Arc<ClinicPhoneNumber>, context: Arc<Context>) ->
     context.memories.keep(&key, entry, suspect);
     let until = ended?.unwrap_or_default();
     context.metrics.passes.inc();
-    Ok(Action::requeue(until.until(context.now().boot).max(Duration::from_millis(10))))
+    Ok(Next::After(until.until(context.now().boot).max(Duration::from_millis(10))))
 }
 
 /// What to do after a pass that could not be finished: again, soon at first.
 #[allow(clippy::needless_pass_by_value, reason = "the signature that kube's controller calls")]
 pub fn after_error(object: Arc<ClinicPhoneNumber>, error: &Error, context: Arc<Context>) -> Action {
+    Action::requeue(pause_after(&object, error, &context))
+}
+
+/// How long to leave a resource after a pass that could not be finished.
+pub(super) fn pause_after(object: &ClinicPhoneNumber, error: &Error, context: &Context) -> Duration {
     let key = ObjectKey { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
     let failures = context.memories.peek(&key, |m| m.failures).unwrap_or(1);
     context.metrics.failed(error.category());
@@ -91,13 +113,7 @@ pub fn after_error(object: Arc<ClinicPhoneNumber>, error: &Error, context: Arc<C
     } else {
         tracing::warn!(%key, %error, failures, "the pass could not be finished");
     }
-    let delay = plan::backoff(
-        failures.saturating_sub(1),
-        Duration::from_millis(250),
-        Duration::from_secs(30),
-        u64::from(failures),
-    );
-    Action::requeue(delay)
+    plan::backoff(failures.saturating_sub(1), Duration::from_millis(250), Duration::from_secs(30), u64::from(failures))
 }
 
 /// Runs the pass to its end; `None`: the resource is gone.

@@ -3,7 +3,8 @@
 //! [`binaries`] finds kube-apiserver, etcd, kube-controller-manager and kubectl, or builds them once with Go.
 //! [`ControlPlane`] runs them on loopback ports and hands out kubeconfigs. [`audit`] counts what was written through the
 //! API server. [`process`] holds what is not about Kubernetes: children that never outlive this process, ports, waiting. [`Kubectl`]
-//! asks a cluster, [`http`] asks a service on this machine.
+//! asks a cluster, [`http`] asks a service on this machine. [`double`] stands for the API server where a test needs thousands of
+//! lives a second.
 //!
 //! It deliberately knows nothing of phone numbers, of the operator or of the simulator. There is no kubelet: a Deployment
 //! is stored and never runs, so the operator is started as a process with its service account's kubeconfig.
@@ -20,6 +21,7 @@
 pub mod audit;
 pub mod binaries;
 mod control_plane;
+pub mod double;
 mod error;
 pub mod http;
 mod kubectl;

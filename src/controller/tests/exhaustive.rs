@@ -1,0 +1,154 @@
+//! Every life, with each fault at each call, singly and in pairs.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use super::fault::{Fault, Kind, faults};
+use super::lives::{Life, lives};
+use super::world::{BAD, LAGGING, MODES, Mode, PLAIN, STALE, World};
+
+/// Which faults strike which calls of process 0.
+pub type Schedule = BTreeMap<usize, Fault>;
+
+/// What became of one run.
+pub struct Ran {
+    pub calls: Vec<Kind>,
+    pub problem: Option<String>,
+    pub log: String,
+}
+
+fn refused_for_good(life: &Life, schedule: &Schedule) -> bool {
+    life.exact && schedule.values().any(|f| *f == Fault::Refuse)
+}
+
+/// Lives a life under a schedule.
+pub fn run(life: &Life, mode: Mode, schedule: &Schedule) -> Ran {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let mut world = World::new(mode).await;
+        world.hub.inner().faults.clone_from(schedule);
+        // The start of the processes is part of the life: it reads the ledger.
+        world.restart().await;
+        let lived = life.live(&mut world).await;
+        let sold = world.hub.sales();
+        let most = sold.values().map(Vec::len).max().unwrap_or(0);
+        let violations = world.hub.inner().violations.join("; ");
+        let problem = if !violations.is_empty() {
+            Some(violations)
+        } else if most > life.sales {
+            Some(format!("{most} sales instead of {}", life.sales))
+        } else if lived.is_err() && refused_for_good(life, schedule) {
+            None
+        } else if lived.is_ok() && most < life.sales && !life.unsold {
+            Some(format!("{most} sales instead of {}", life.sales))
+        } else {
+            lived.err()
+        };
+        let log = if problem.is_some() { world.log() } else { String::new() };
+        let calls = std::mem::take(&mut world.hub.inner().calls);
+        Ran { calls, problem, log }
+    })
+}
+
+/// Counts schedules and keeps what failed.
+#[derive(Default)]
+struct Tally {
+    schedules: AtomicUsize,
+    kinds: Mutex<BTreeMap<String, (usize, String)>>,
+}
+
+impl Tally {
+    fn add(&self, life: &Life, mode: Mode, schedule: &Schedule, ran: &Ran) {
+        self.schedules.fetch_add(1, Ordering::Relaxed);
+        let Some(problem) = &ran.problem else { return };
+        let kind = format!("{} | {}", life.name, problem.chars().take(100).collect::<String>());
+        let mut kinds = self.kinds.lock().unwrap();
+        let entry = kinds.entry(kind).or_insert_with(|| {
+            (0, format!("{} {mode:?} {schedule:?}: {problem}\n{}", life.name, ran.log))
+        });
+        entry.0 += 1;
+    }
+
+    fn end(self, what: &str, since: Instant) {
+        println!("{what}: {} schedules in {:?}", self.schedules.into_inner(), since.elapsed());
+        let kinds = self.kinds.into_inner().unwrap();
+        let table = kinds.iter().map(|(kind, (n, _))| format!("{n:5} {kind}")).collect::<Vec<_>>().join("\n");
+        let first = kinds.values().take(4).map(|(_, text)| text.clone()).collect::<Vec<_>>().join("\n\n");
+        assert!(kinds.is_empty(), "{table}\n\n{first}");
+    }
+}
+
+/// Every fault at every call from `from` on, one at a time.
+fn singly(tally: &Tally, life: &Life, mode: Mode, first: &Schedule, calls: &[Kind], from: usize) -> Vec<(Schedule, Vec<Kind>)> {
+    let mut ran = Vec::new();
+    for (at, kind) in calls.iter().enumerate().skip(from) {
+        for fault in faults(kind) {
+            let mut schedule = first.clone();
+            schedule.insert(at, fault);
+            let it = run(life, mode, &schedule);
+            tally.add(life, mode, &schedule, &it);
+            ran.push((schedule, it.calls));
+        }
+    }
+    ran
+}
+
+fn each(part: usize, parts: usize, modes: &[Mode]) {
+    let (since, tally) = (Instant::now(), Tally::default());
+    for (_, life) in lives().iter().enumerate().filter(|(i, _)| i % parts == part) {
+        for mode in modes {
+            let plain = run(life, *mode, &Schedule::new());
+            tally.add(life, *mode, &Schedule::new(), &plain);
+            if plain.problem.is_none() {
+                singly(&tally, life, *mode, &Schedule::new(), &plain.calls, 0);
+            }
+        }
+    }
+    tally.end("single faults", since);
+}
+
+#[test]
+fn every_life_ends_well_in_every_world() {
+    let (since, tally) = (Instant::now(), Tally::default());
+    for life in lives() {
+        for mode in MODES {
+            tally.add(&life, mode, &Schedule::new(), &run(&life, mode, &Schedule::new()));
+        }
+    }
+    tally.end("no faults", since);
+}
+
+#[test]
+fn every_life_survives_each_fault() {
+    each(0, 2, &[PLAIN, BAD]);
+}
+
+#[test]
+fn every_other_life_survives_each_fault() {
+    each(1, 2, &[PLAIN, BAD]);
+}
+
+/// Pairs: each fault at each call, then each fault at each later call of that life.
+fn pairs(part: usize, modes: &[Mode], only: &[&str]) {
+    let (since, tally) = (Instant::now(), Tally::default());
+    for (_, life) in lives().iter().filter(|l| only.contains(&l.name)).enumerate().filter(|(i, _)| i % 2 == part) {
+        for mode in modes {
+            let plain = run(life, *mode, &Schedule::new());
+            for (first, calls) in singly(&tally, life, *mode, &Schedule::new(), &plain.calls, 0) {
+                let from = first.keys().next().unwrap() + 1;
+                singly(&tally, life, *mode, &first, &calls, from);
+            }
+        }
+    }
+    tally.end(&format!("pairs of faults, part {part}"), since);
+}
+
+const PAIRED: [&str; 1] = ["purchase"];
+
+#[test]
+#[ignore = "takes minutes"]
+fn pairs_of_faults() {
+    pairs(0, &[STALE, LAGGING], &PAIRED);
+}

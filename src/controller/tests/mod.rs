@@ -1,0 +1,14 @@
+//! The real passes with the real clients, over an API server and a Twilio in memory, under a clock that is told.
+//!
+//! `hub` is where every call goes through: it counts them, strikes them with faults (`fault`) and watches what is sent.
+//! `world` is the cluster, the account and the operators; `lives` is what happens to resources in it, and what must come of
+//! that; `truth` compares status with the account. `exhaustive` replays every life with every fault at every call,
+//! singly and in pairs.
+
+mod clock;
+mod exhaustive;
+mod fault;
+mod hub;
+mod lives;
+mod truth;
+mod world;

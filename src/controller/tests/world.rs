@@ -1,0 +1,706 @@
+//! A cluster, an account at Twilio and operators that run in them: what a life happens in.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cpn_env::double::{ApiServer, Resource};
+use http::{Method, Request};
+use k8s_openapi::jiff::SignedDuration;
+use kube::ResourceExt as _;
+use kube::runtime::watcher;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::clock::{ProcessClock, WorldClock};
+use super::hub::Hub;
+use crate::api::GROUP;
+use crate::api::v1alpha1::{ClinicPhoneNumber, ClinicPhoneNumberStatus};
+use crate::clock::Clock as _;
+use crate::controller::reconcile::{Next, pass_over, pause_after};
+use crate::controller::{Context, Ends, Settings};
+use crate::domain::{AccountSid, E164, InstallationId, Moment};
+use crate::plan::ObjectKey;
+use crate::plan::desired::Defaults;
+use crate::simulator::{AccountSpec, Behaviour, BuyOwned, HeldSpec, Kind, NumberRow, Simulator, StockLimit};
+use crate::telemetry::Metrics;
+use crate::twilio;
+
+pub const WINDOW: Duration = Duration::from_secs(120);
+pub const SEND_WITHIN: Duration = Duration::from_secs(10);
+pub const WEBHOOK: &str = "https://hooks.example.com/sms?key=canary";
+/// More passes than this after one act mean that a life does not end.
+const PASSES: usize = 400;
+/// More calls of Twilio than this after one act mean that something goes round in circles.
+const CALLS: usize = 400;
+
+/// How the world behaves, beside faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mode {
+    /// What a purchase of a number that the account holds is answered: 201, as an update, or a refusal.
+    pub upsert: bool,
+    /// How long a bought number is missing from lists, in seconds.
+    pub lag: u64,
+    /// The cache shows each resource as it was when the pass before began.
+    pub stale: bool,
+    /// Wall clocks are wrong: hours behind at first, hours ahead after a restart.
+    pub wrong_clock: bool,
+}
+
+/// The best of worlds, and the worst.
+pub const PLAIN: Mode = Mode { upsert: true, lag: 0, stale: false, wrong_clock: false };
+pub const BAD: Mode = Mode { upsert: false, lag: 50, stale: true, wrong_clock: true };
+pub const STALE: Mode = Mode { stale: true, ..PLAIN };
+pub const LAGGING: Mode = Mode { lag: 50, ..PLAIN };
+pub const MODES: [Mode; 4] = [PLAIN, BAD, STALE, LAGGING];
+
+struct Process {
+    context: Arc<Context>,
+    ends: Vec<Ends>,
+}
+
+pub struct World {
+    pub hub: Arc<Hub>,
+    pub mode: Mode,
+    pub defaults: Defaults,
+    pub limit: u32,
+    processes: Vec<Process>,
+    /// What the watch of process 0 has shown.
+    cache: BTreeMap<ObjectKey, ClinicPhoneNumber>,
+    /// What was worked on last: generation, finalizers, annotations.
+    seen: HashMap<ObjectKey, Seen>,
+    due: BTreeMap<ObjectKey, Moment>,
+    /// Numbers that belong to nobody here, as they were at the beginning.
+    bystanders: Vec<NumberRow>,
+    tokens: BTreeMap<AccountSid, String>,
+    pub restarts: usize,
+    backup: Option<Vec<(String, String, String, Option<Value>)>>,
+}
+
+type Seen = (Option<String>, Option<i64>, Vec<String>, BTreeMap<String, String>);
+
+pub fn account(n: u32) -> AccountSid {
+    AccountSid::parse(&format!("AC{n:032x}")).unwrap()
+}
+
+/// A token that is none, and is found again wherever it leaks.
+pub fn token(n: u32) -> String {
+    format!("c0ffee0badc0ffee0badc0ffee{n:06x}")
+}
+
+/// Numbers that are there from the beginning, outside the stock.
+pub fn number(n: u32) -> E164 {
+    E164::parse(&format!("+1418559{n:04}")).unwrap()
+}
+
+pub fn key(name: &str) -> ObjectKey {
+    ObjectKey { namespace: "clinic".into(), name: name.into() }
+}
+
+pub fn other_mark() -> String {
+    InstallationId::parse("other").unwrap().mark("x", "y", false).to_string()
+}
+
+fn seen(object: &ClinicPhoneNumber) -> Seen {
+    let annotations = object.annotations().iter().filter(|(k, _)| *k != "touched").map(|(k, v)| (k.clone(), v.clone()));
+    (object.uid(), object.metadata.generation, object.finalizers().to_vec(), annotations.collect())
+}
+
+/// The rule of the CRD over the claim, in Rust: `tests/apiserver/claim_guard.rs` tries the real one.
+fn claim_guard(old: &Value, new: &Value) -> Result<(), String> {
+    let claim = |o: &Value| o.pointer("/status/claim").cloned();
+    let Some(before) = claim(old) else { return Ok(()) };
+    let open = before["attempts"].as_i64().unwrap_or(0) > 0
+        && !matches!(before["outcome"].as_str(), Some("Refused" | "Held" | "Abandoned"));
+    let kept = claim(new).is_some_and(|after| {
+        after["phoneNumber"] == before["phoneNumber"] && after["attempts"].as_i64() >= before["attempts"].as_i64()
+    });
+    if open && !kept { Err("status.claim: Forbidden: a purchase is unresolved".to_owned()) } else { Ok(()) }
+}
+
+impl World {
+    /// A cluster with the Secret `twilio`, an account with bystanders, and two operators.
+    pub async fn new(mode: Mode) -> Self {
+        let clock = WorldClock::start();
+        let behaviour = Behaviour {
+            buy_owned: if mode.upsert { BuyOwned::Upsert } else { BuyOwned::Refuse },
+            list_lag_ms: mode.lag * 1000,
+            ..Behaviour::default()
+        };
+        let settings = crate::simulator::Settings { behaviour, any_account: false, deliver_to: None };
+        let simulator = Simulator::new(settings, clock.clone());
+        let tokens: BTreeMap<_, _> = [1, 2].map(|n| (account(n), token(n))).into();
+        let held = |n: u32, name: &str| HeldSpec {
+            phone_number: number(n),
+            sid: None,
+            friendly_name: Some(name.to_owned()),
+            sms_url: Some("https://elsewhere.example.com".to_owned()),
+            sms_method: None,
+            sms_application_sid: None,
+            voice_url: None,
+            emergency_address_sid: None,
+            origin: None,
+        };
+        let accounts = tokens.iter().zip([10, 20]).map(|((sid, token), n)| AccountSpec {
+            numbers: vec![held(n, "front desk"), held(n + 1, &format!("{} desk", other_mark()))],
+            ..AccountSpec::new(sid.clone(), token)
+        });
+        simulator.add_accounts(accounts.collect()).unwrap();
+        let stock = StockLimit { country: "CA".into(), kind: Kind::Local, area_code: Some("418".into()), count: 4 };
+        simulator.put_stock(vec![stock]).unwrap();
+        let api = ApiServer::new(vec![
+            Resource {
+                group: GROUP,
+                version: "v1alpha1",
+                custom: true,
+                selectable: &["spec.credentialsSecretRef.name", "status.phoneNumber", "status.claim.phoneNumber"],
+                initial_status: Some(json!({"observedGeneration": -1})),
+                rule: Some(claim_guard),
+                ..Resource::core("clinicphonenumbers", "ClinicPhoneNumber")
+            },
+            Resource::core("secrets", "Secret"),
+            Resource::core("configmaps", "ConfigMap"),
+            Resource { group: "events.k8s.io", ..Resource::core("events", "Event") },
+        ]);
+        let bystanders = simulator.numbers();
+        let mut world = Self {
+            hub: Hub::new(clock, simulator, api),
+            mode,
+            defaults: Defaults {
+                installation: InstallationId::parse("prod").unwrap(),
+                previous_installation: None,
+                sms_webhook_url: None,
+                observe_interval: Duration::from_secs(3600),
+            },
+            limit: 30,
+            processes: Vec::new(),
+            cache: BTreeMap::new(),
+            seen: HashMap::new(),
+            due: BTreeMap::new(),
+            bystanders,
+            tokens,
+            restarts: 0,
+            backup: None,
+        };
+        for (sid, token) in &world.tokens {
+            let basic = data_encoding::BASE64.encode(format!("{sid}:{token}").as_bytes());
+            world.hub.inner().secrets.extend([token.clone(), basic, "key=canary".to_owned()]);
+        }
+        // The Secret and the spec may hold what nothing else may.
+        world.hub.inner().secrets.clear();
+        world.secret(Some(1));
+        for process in 0..2 {
+            world.start(process).await;
+        }
+        world
+    }
+
+    fn clock(&self, process: usize) -> ProcessClock {
+        let hours = match (self.mode.wrong_clock, process, self.restarts % 2) {
+            (false, ..) => 0,
+            (true, 0, 0) => -7,
+            (true, 0, _) => 5,
+            (true, ..) => 3,
+        };
+        let booted = Duration::from_secs(3600) * u32::try_from(process).unwrap();
+        ProcessClock { world: Arc::clone(&self.hub.clock), wrong: SignedDuration::from_hours(hours), booted }
+    }
+
+    /// Starts a process: nothing is remembered.
+    pub async fn start(&mut self, process: usize) {
+        let settings = Settings {
+            defaults: self.defaults.clone(),
+            settle_window: WINDOW,
+            send_within: SEND_WITHIN,
+            max_purchases_per_hour: self.limit,
+            namespaces: Vec::new(),
+            operator_namespace: "operator".to_owned(),
+            concurrency: 1,
+            instance: format!("operator-{process}"),
+        };
+        let endpoints = twilio::Endpoints::single("https://api.example.com/".parse().unwrap()).unwrap();
+        let client = twilio::Client::new(endpoints, self.hub.transport(process), Duration::from_secs(30));
+        let metrics = Arc::new(Metrics::default());
+        let observer = Arc::clone(&metrics);
+        let client = client.with_observer(Arc::new(move |record| observer.called(record)));
+        let (context, ends) = Context::new(
+            self.hub.kube(process),
+            client,
+            Arc::new(self.clock(process)),
+            settings,
+            metrics,
+            [u8::try_from(process).unwrap(); 32],
+            CancellationToken::new(),
+        );
+        // A process that cannot read the ledger ends and is started again.
+        for _ in 0..8 {
+            let primed = tokio::select! {
+                biased;
+                primed = context.ledger.prime() => primed.is_ok(),
+                () = self.hub.died.notified() => false,
+            };
+            if primed {
+                break;
+            }
+        }
+        let it = Process { context, ends };
+        if process == 1 {
+            self.hub.inner().other = Some(Arc::clone(&it.context));
+        }
+        if process < self.processes.len() {
+            self.processes[process] = it;
+        } else {
+            self.processes.push(it);
+        }
+    }
+
+    /// Kills process 0 and starts it again: everything is looked at anew.
+    pub async fn restart(&mut self) {
+        self.restarts += 1;
+        self.hub.inner().log.push("       p0 is started again".to_owned());
+        self.start(0).await;
+        self.seen.clear();
+        self.due.clear();
+    }
+
+    pub fn note(&self, what: &str) {
+        self.hub.inner().log.push(format!("--- {what}"));
+    }
+
+    // What happens in the cluster.
+
+    fn api(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
+        let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        let (status, answer) = self.hub.api(&method, path, &body);
+        (status, serde_json::from_slice(&answer).unwrap())
+    }
+
+    fn path(name: &str) -> String {
+        format!("/apis/{GROUP}/v1alpha1/namespaces/clinic/clinicphonenumbers/{name}")
+    }
+
+    /// `kubectl apply`.
+    pub fn apply(&mut self, name: &str, spec: &Value) {
+        let mut whole = json!({"credentialsSecretRef": {"name": "twilio"}, "sms": {"webhookURL": WEBHOOK}});
+        for (field, value) in spec.as_object().unwrap() {
+            whole[field] = value.clone();
+        }
+        let spec: crate::api::ClinicPhoneNumberSpec = serde_json::from_value(whole).unwrap();
+        self.apply_spec(name, &serde_json::to_value(spec).unwrap());
+    }
+
+    fn apply_spec(&mut self, name: &str, spec: &Value) {
+        for id in std::iter::once(&self.defaults.installation).chain(&self.defaults.previous_installation) {
+            self.hub.inner().tags.insert(id.tag("clinic", name));
+        }
+        let (status, _) = self.api(Method::PATCH, &Self::path(name), &json!({"spec": spec}));
+        if status == 404 {
+            let body = json!({"apiVersion": format!("{GROUP}/v1alpha1"), "kind": "ClinicPhoneNumber", "metadata": {"name": name}, "spec": spec});
+            let folder = Self::path(name).rsplit_once('/').unwrap().0.to_owned();
+            let (status, answer) = self.api(Method::POST, &folder, &body);
+            assert_eq!(status, 201, "{answer}");
+        }
+    }
+
+    /// Changes fields of the spec; null takes a field away.
+    pub fn edit(&mut self, name: &str, patch: Value) {
+        self.api(Method::PATCH, &Self::path(name), &json!({"spec": patch}));
+    }
+
+    pub fn annotate(&mut self, name: &str, annotation: &str, value: &str) {
+        let body = json!({"metadata": {"annotations": {annotation: value}}});
+        self.api(Method::PATCH, &Self::path(name), &body);
+    }
+
+    /// Asks for a look now.
+    pub fn ask(&mut self, name: &str) {
+        let value = self.hub.inner().log.len().to_string();
+        self.annotate(name, crate::api::REQUESTED_AT, &value);
+    }
+
+    /// `kubectl delete`.
+    pub fn delete(&mut self, name: &str) {
+        self.api(Method::DELETE, &Self::path(name), &Value::Null);
+    }
+
+    /// A person takes the finalizers off, deletes the resource and applies its manifest anew.
+    pub fn strip_and_apply(&mut self, name: &str) {
+        let Some(old) = self.object(name) else { return };
+        self.strip(name);
+        self.apply_spec(name, &serde_json::to_value(old.spec).unwrap());
+    }
+
+    /// A person takes the finalizers off and deletes the resource.
+    pub fn strip(&mut self, name: &str) {
+        self.api(Method::PATCH, &Self::path(name), &json!({"metadata": {"finalizers": null}}));
+        self.delete(name);
+    }
+
+    /// Writes the Secret with an account's credentials, or takes it away.
+    pub fn secret(&mut self, account_number: Option<u32>) {
+        let secrets = "/api/v1/namespaces/clinic/secrets";
+        self.api(Method::DELETE, &format!("{secrets}/twilio"), &Value::Null);
+        let Some(n) = account_number else { return };
+        let encoded = |text: &str| data_encoding::BASE64.encode(text.as_bytes());
+        let data = json!({"accountSid": encoded(account(n).as_str()), "authToken": encoded(&self.tokens[&account(n)])});
+        let written = self.api(Method::POST, secrets, &json!({"metadata": {"name": "twilio"}, "data": data}));
+        assert_eq!(written.0, 201);
+    }
+
+    /// The cluster's state is kept, as a backup of etcd.
+    pub fn take_backup(&mut self) {
+        let inner = self.hub.inner();
+        let all = ["clinicphonenumbers", "configmaps"].into_iter().flat_map(|plural| {
+            inner.api.all(plural).map(move |o| {
+                let text = |field: &str| o["metadata"][field].as_str().unwrap().to_owned();
+                (plural.to_owned(), text("namespace"), text("name"), Some(o.clone()))
+            })
+        });
+        let all = all.collect();
+        drop(inner);
+        self.backup = Some(all);
+    }
+
+    /// The cluster is put back to what was kept; what came later is gone, the ledger too.
+    pub fn restore_backup(&mut self) {
+        let kept = self.backup.take().unwrap_or_default();
+        self.wipe();
+        for (plural, namespace, name, object) in kept {
+            self.hub.inner().api.restore(&plural, &namespace, &name, object);
+        }
+    }
+
+    /// Everything but the Secret is lost.
+    pub fn wipe(&mut self) {
+        let mut inner = self.hub.inner();
+        for plural in ["clinicphonenumbers", "configmaps"] {
+            let all: Vec<_> = inner.api.all(plural).cloned().collect();
+            for object in all {
+                let text = |field: &str| object["metadata"][field].as_str().unwrap().to_owned();
+                inner.api.restore(plural, &text("namespace"), &text("name"), None);
+            }
+        }
+    }
+
+    // What happens at Twilio.
+
+    fn twilio(&self, n: u32, method: Method, path: &str, form: &[(&str, &str)]) -> u16 {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let basic = data_encoding::BASE64.encode(format!("{}:{}", account(n), self.tokens[&account(n)]).as_bytes());
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("https://api.example.com/2010-04-01/Accounts/{}/{path}", account(n)))
+            .header("authorization", format!("Basic {basic}"))
+            .header("content-type", "application/x-www-form-urlencoded");
+        self.hub.twilio(request.body(Bytes::from(body)).unwrap()).status().as_u16()
+    }
+
+    pub fn rows(&self) -> Vec<NumberRow> {
+        self.hub.simulator.numbers()
+    }
+
+    pub fn row(&self, number: &E164) -> Option<NumberRow> {
+        self.rows().into_iter().find(|n| n.phone_number == *number)
+    }
+
+    /// Somebody gives the account a number, with this label.
+    pub fn give(&mut self, number: &E164, label: &str) {
+        let sid = account(1);
+        let numbers = vec![HeldSpec {
+            phone_number: number.clone(),
+            sid: None,
+            friendly_name: Some(label.to_owned()),
+            sms_url: None,
+            sms_method: None,
+            sms_application_sid: None,
+            voice_url: None,
+            emergency_address_sid: None,
+            origin: None,
+        }];
+        let spec = AccountSpec { numbers, ..AccountSpec::new(sid.clone(), &self.tokens[&sid]) };
+        self.hub.simulator.add_accounts(vec![spec]).unwrap();
+    }
+
+    /// Somebody changes a number in Twilio's console.
+    pub fn at_twilio(&mut self, number: &E164, fields: &[(&str, &str)]) {
+        let sid = self.row(number).unwrap().sid;
+        assert_eq!(self.twilio(1, Method::POST, &format!("IncomingPhoneNumbers/{sid}.json"), fields), 200);
+    }
+
+    /// Somebody releases a number in Twilio's console.
+    pub fn release_by_hand(&mut self, number: &E164) {
+        let sid = self.row(number).unwrap().sid;
+        assert_eq!(self.twilio(1, Method::DELETE, &format!("IncomingPhoneNumbers/{sid}.json"), &[]), 204);
+    }
+
+    /// The account gets a new token; the Secret still has the old one.
+    pub fn rotate_token(&mut self, n: u32) {
+        let fresh = format!("feedc0de0badc0ffee0badc0ff{n:02x}{:04x}", self.hub.inner().log.len() % 0xffff);
+        let patch = crate::simulator::AccountPatch { auth_token: Some(fresh.clone()), ..Default::default() };
+        assert!(self.hub.simulator.patch_account(&account(n), patch));
+        self.tokens.insert(account(n), fresh);
+    }
+
+    pub fn account_status(&mut self, status: crate::simulator::AccountStatus) {
+        let patch = crate::simulator::AccountPatch { status: Some(status), ..Default::default() };
+        assert!(self.hub.simulator.patch_account(&account(1), patch));
+    }
+
+    pub fn stock(&mut self, count: u64) {
+        let stock = StockLimit { country: "CA".into(), kind: Kind::Local, area_code: Some("418".into()), count };
+        self.hub.simulator.put_stock(vec![stock]).unwrap();
+    }
+
+    /// A number that is on offer: the n-th of the search that lives make.
+    pub fn on_offer(&self, n: usize) -> E164 {
+        let basic = data_encoding::BASE64.encode(format!("{}:{}", account(1), self.tokens[&account(1)]).as_bytes());
+        let request = Request::builder()
+            .uri(format!(
+                "https://api.example.com/2010-04-01/Accounts/{}/AvailablePhoneNumbers/CA/Local.json?AreaCode=418",
+                account(1)
+            ))
+            .header("authorization", format!("Basic {basic}"));
+        let answer = self.hub.twilio(request.body(Bytes::new()).unwrap());
+        let body: Value = serde_json::from_slice(answer.body()).unwrap();
+        E164::parse(body["available_phone_numbers"][n]["phone_number"].as_str().unwrap()).unwrap()
+    }
+
+    // What can be seen.
+
+    pub fn object(&self, name: &str) -> Option<ClinicPhoneNumber> {
+        self.hub.object(&key(name))
+    }
+
+    pub fn status(&self, name: &str) -> ClinicPhoneNumberStatus {
+        self.object(name).and_then(|o| o.status).unwrap_or_default()
+    }
+
+    pub fn gone(&self, name: &str) -> bool {
+        self.object(name).is_none()
+    }
+
+    pub fn holds(&self, name: &str) -> Option<E164> {
+        self.status(name).phone_number.map(|n| E164::parse(&n).unwrap())
+    }
+
+    pub fn condition(&self, name: &str, kind: &str) -> Option<(String, String)> {
+        let status = self.status(name);
+        status.conditions.into_iter().find(|c| c.type_ == kind).map(|c| (c.status, c.reason))
+    }
+
+    pub fn reason(&self, name: &str) -> String {
+        self.condition(name, "Ready").map(|(_, reason)| reason).unwrap_or_default()
+    }
+
+    /// In service, the spec as it is now.
+    pub fn ready(&self, name: &str) -> bool {
+        let Some(object) = self.object(name) else { return false };
+        let status = object.status.unwrap_or_default();
+        let is = |kind: &str| status.conditions.iter().find(|c| c.type_ == kind).map(|c| c.status.as_str());
+        is("Ready") == Some("True")
+            && is("Reconciling").is_none()
+            && status.observed_generation == object.metadata.generation
+    }
+
+    pub fn stalled(&self, name: &str, reason: &str) -> bool {
+        let Some(object) = self.object(name) else { return false };
+        let status = object.status.unwrap_or_default();
+        status.observed_generation == object.metadata.generation
+            && status.conditions.iter().any(|c| c.type_ == "Stalled" && c.reason == reason)
+    }
+
+    /// The label that a number of this resource carries.
+    pub fn label(&self, name: &str, adopted: bool) -> String {
+        format!("{} reception", self.defaults.installation.mark("clinic", name, adopted))
+    }
+
+    pub fn purchases(&self) -> usize {
+        self.hub.simulator.ledger().purchases.len()
+    }
+
+    pub fn releases(&self) -> usize {
+        self.hub.simulator.ledger().releases.len()
+    }
+
+    pub fn events(&self) -> Vec<Value> {
+        self.hub.inner().api.all("events").cloned().collect()
+    }
+
+    // How it goes on.
+
+    /// What process 0's watch shows of a resource.
+    fn cached(&mut self, key: &ObjectKey) -> Option<ClinicPhoneNumber> {
+        let now = self.hub.object(key);
+        let shown = if self.mode.stale { self.cache.get(key).cloned().or_else(|| now.clone()) } else { now.clone() };
+        match now {
+            Some(now) => drop(self.cache.insert(key.clone(), now)),
+            None => drop(self.cache.remove(key)),
+        }
+        shown
+    }
+
+    /// Feeds the store of every process with what is there.
+    fn feed(&mut self) {
+        let objects = self.hub.objects();
+        for process in &mut self.processes {
+            for ends in &mut process.ends {
+                ends.writer.apply_watcher_event(&watcher::Event::Init);
+                for object in &objects {
+                    ends.writer.apply_watcher_event(&watcher::Event::InitApply(object.clone()));
+                }
+                ends.writer.apply_watcher_event(&watcher::Event::InitDone);
+            }
+        }
+    }
+
+    /// Whoever changed, or was asked for, is due.
+    fn notice(&mut self) {
+        let now = self.hub.clock.now().boot;
+        let mut there = BTreeSet::new();
+        for object in self.hub.objects() {
+            let key = ObjectKey { namespace: object.namespace().unwrap(), name: object.name_any() };
+            if self.seen.get(&key) != Some(&seen(&object)) {
+                let due = self.due.entry(key.clone()).or_insert(now);
+                *due = (*due).min(now);
+            }
+            there.insert(key);
+        }
+        for ends in &mut self.processes[0].ends {
+            while let Ok(poke) = ends.pokes.try_recv() {
+                let key = ObjectKey { namespace: poke.namespace.unwrap(), name: poke.name };
+                if there.contains(&key) {
+                    let due = self.due.entry(key).or_insert(now);
+                    *due = (*due).min(now);
+                }
+            }
+        }
+        self.due.retain(|key, _| there.contains(key));
+    }
+
+    /// One pass of process 0 over one resource.
+    pub async fn pass(&mut self, key: &ObjectKey) {
+        let Some(object) = self.cached(key) else {
+            self.due.remove(key);
+            return;
+        };
+        self.feed();
+        self.seen.insert(key.clone(), seen(&object));
+        self.hub.inner().at_work = Some(key.clone());
+        let context = Arc::clone(&self.processes[0].context);
+        let object = Arc::new(object);
+        let ended = tokio::select! {
+            biased;
+            ended = pass_over(Arc::clone(&object), &context) => Some(ended),
+            () = self.hub.died.notified() => None,
+        };
+        let now = self.hub.clock.now().boot;
+        match ended {
+            None => self.restart().await,
+            Some(Ok(Next::After(wait))) => drop(self.due.insert(key.clone(), now.after(wait))),
+            Some(Ok(Next::OnChange)) => drop(self.due.remove(key)),
+            Some(Err(error)) => {
+                if matches!(error, crate::controller::Error::Bug(_)) {
+                    self.hub.violation(format!("{error}"));
+                }
+                let wait = pause_after(&object, &error, &context);
+                self.due.insert(key.clone(), now.after(wait));
+            }
+        }
+    }
+
+    /// Lets process 0 work until the goal is reached.
+    ///
+    /// # Errors
+    /// When something happened that must not, or the goal is not reached within bounds.
+    pub async fn until(&mut self, goal: fn(&Self) -> bool) -> Result<(), String> {
+        self.go(goal, PASSES).await
+    }
+
+    /// The same within so many passes.
+    pub async fn go(&mut self, goal: fn(&Self) -> bool, passes: usize) -> Result<(), String> {
+        let mut quick = 0;
+        let calls = self.hub.simulator.calls().len();
+        for pass in 0..passes {
+            self.hub.settle();
+            self.notice();
+            self.sound()?;
+            let now = self.hub.clock.now().boot;
+            // What changed is looked at before anything is called reached.
+            let changed = self.due.values().any(|at| *at <= now);
+            if pass > 0 && !changed && self.hub.quiet() && goal(self) {
+                return self.truthful();
+            }
+            if self.hub.simulator.calls().len() - calls > CALLS {
+                return Err(format!("more than {CALLS} calls of Twilio and no end"));
+            }
+            let next = self.due.iter().min_by_key(|(k, at)| (**at, (*k).clone())).map(|(k, at)| (k.clone(), *at));
+            let Some((next, at)) = next else {
+                if goal(self) && self.hub.quiet() {
+                    return self.truthful();
+                }
+                if self.hub.quiet() {
+                    return Err("nothing is left to do and the goal is not reached".into());
+                }
+                self.hub.clock.jump(Duration::from_secs(10));
+                continue;
+            };
+            let wait = at.until(now);
+            quick = if wait < Duration::from_millis(200) { quick + 1 } else { 0 };
+            if quick > 40 {
+                return Err("a hot loop".into());
+            }
+            self.hub.clock.jump(wait + Duration::from_millis(1));
+            self.hub.settle();
+            self.pass(&next).await;
+        }
+        Err(format!("no end after {passes} passes"))
+    }
+
+    /// What must never have happened.
+    fn sound(&self) -> Result<(), String> {
+        let violations = self.hub.inner().violations.clone();
+        if violations.is_empty() { Ok(()) } else { Err(violations.join("; ")) }
+    }
+
+    /// Whether bystanders are as they were, and status says what is so.
+    pub fn truthful(&self) -> Result<(), String> {
+        self.sound()?;
+        let rows = self.rows();
+        for bystander in &self.bystanders {
+            let taken = self.hub.inner().may_take_over.contains(bystander.phone_number.as_str());
+            if !taken && !rows.contains(bystander) {
+                return Err(format!("{} belongs to nobody here and was touched", bystander.phone_number));
+            }
+        }
+        for object in self.hub.objects() {
+            super::truth::of(&object, &rows, &self.defaults).map_err(|why| format!("{}: {why}", object.name_any()))?;
+        }
+        for text in self.events().iter().map(|e| e["note"].as_str().unwrap_or_default().to_owned()).chain(self.texts()) {
+            for secret in self.tokens.values().map(String::as_str).chain(["key=canary"]) {
+                if text.contains(secret) {
+                    return Err(format!("a secret is in {text}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What else leaves a process: condition messages and metrics.
+    fn texts(&self) -> Vec<String> {
+        let mut texts: Vec<String> = self
+            .hub
+            .objects()
+            .into_iter()
+            .flat_map(|o| o.status.unwrap_or_default().conditions)
+            .map(|c| c.message)
+            .collect();
+        texts.extend(self.processes.iter().map(|p| p.context.metrics.render().unwrap()));
+        texts
+    }
+
+    pub fn log(&self) -> String {
+        let inner = self.hub.inner();
+        inner.log[inner.log.len().saturating_sub(80)..].join("\n")
+    }
+}
