@@ -10,6 +10,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tower::{BoxError, Service as _};
 
 use super::clock::WorldClock;
@@ -31,6 +32,9 @@ const API_LATENCY: Duration = Duration::from_millis(4);
 const LATE: Duration = Duration::from_secs(50);
 /// How long a process stands still: longer than the window.
 pub const STANDSTILL: Duration = Duration::from_secs(150);
+
+/// What makes a stamp: resource, number, attempts, releases, and when the last attempt was stamped.
+type Stamp = (String, String, i32, i32, Option<Time>);
 
 /// What is shared by all processes and both transports.
 pub struct Hub {
@@ -61,7 +65,7 @@ pub struct Inner {
     /// Purchases that are under way although nobody waits for them.
     late: Vec<(Moment, Request<Bytes>)>,
     /// Stamps that were used: at most one call for each.
-    used: HashSet<(String, String, i32, i32)>,
+    used: Vec<Stamp>,
     /// The other operator, and what process 0 works on.
     pub other: Option<Arc<Context>>,
     pub at_work: Option<ObjectKey>,
@@ -341,7 +345,9 @@ impl Hub {
                 if let Some(held) = self.simulator.numbers().into_iter().find(|n| n.phone_number.as_str() == number) {
                     let theirs = Mark::read(&held.friendly_name).is_none_or(|m| !self.inner().tags.contains(&m.tag));
                     if theirs {
-                        self.violation(format!("a purchase of {number} was sent although the account holds it as another's"));
+                        self.violation(format!(
+                            "a purchase of {number} was sent although the account holds it as another's"
+                        ));
                     }
                 }
             }
@@ -350,7 +356,10 @@ impl Hub {
                 let foreign = Mark::read(&held.friendly_name).is_some_and(|m| !self.inner().tags.contains(&m.tag));
                 let allowed = self.inner().may_take_over.contains(held.phone_number.as_str());
                 if foreign && !allowed {
-                    self.violation(format!("{} carries another installation's tag and was written to", held.phone_number));
+                    self.violation(format!(
+                        "{} carries another installation's tag and was written to",
+                        held.phone_number
+                    ));
                 }
             }
             "release" => {
@@ -361,8 +370,9 @@ impl Hub {
                     self.violation(format!("{number} is being released and nobody asked for it"));
                 }
                 let stamp = self.objects().into_iter().find_map(|o| {
-                    let claim = o.status.as_ref()?.claim.clone().filter(|c| c.phone_number == number && c.releasing > 0)?;
-                    Some((o.metadata.uid?, number.clone(), claim.attempts, claim.releasing))
+                    let claim =
+                        o.status.as_ref()?.claim.clone().filter(|c| c.phone_number == number && c.releasing > 0)?;
+                    Some((o.metadata.uid?, number.clone(), claim.attempts, claim.releasing, claim.last_attempt_at))
                 });
                 self.use_up(stamp, &format!("a release of {number}"));
             }
@@ -375,7 +385,8 @@ impl Hub {
             let claim = o.status.as_ref()?.claim.clone().filter(|c| {
                 c.phone_number == number && c.attempts > 0 && c.tag.as_deref() == tag.map(OwnerTag::as_str)
             })?;
-            (claim.outcome == ClaimOutcome::Unknown).then_some((o.metadata.uid?, number.to_owned(), claim.attempts, -1))
+            let stamp = (o.metadata.uid?, number.to_owned(), claim.attempts, -1, claim.last_attempt_at);
+            (claim.outcome == ClaimOutcome::Unknown).then_some(stamp)
         });
         let ledger = self.inner().api.get("configmaps", "operator", crate::controller::ledger::NAME).cloned();
         let stamps = ledger.map(|l| l["data"]["stamps"].as_str().unwrap_or_default().to_owned()).unwrap_or_default();
@@ -387,12 +398,13 @@ impl Hub {
     }
 
     /// One stamp allows one call.
-    fn use_up(&self, stamp: Option<(String, String, i32, i32)>, what: &str) {
+    fn use_up(&self, stamp: Option<Stamp>, what: &str) {
         let Some(stamp) = stamp else { return self.violation(format!("{what} is sent without a stamp")) };
-        let first = self.inner().used.insert(stamp);
-        if !first {
+        let again = self.inner().used.contains(&stamp);
+        if again {
             self.violation(format!("{what} is sent twice for one stamp"));
         }
+        self.inner().used.push(stamp);
     }
 
     /// How many numbers were sold with each tag, over the whole life.

@@ -2,8 +2,8 @@
 //!
 //! `hub` is where every call goes through: it counts them, strikes them with faults (`fault`) and watches what is sent.
 //! `world` is the cluster, the account and the operators; `lives` is what happens to resources in it, and what must come of
-//! that; `truth` compares status with the account. `exhaustive` replays every life with every fault at every call,
-//! singly and in pairs.
+//! that; `truth` compares status with the account. `exhaustive` replays every life with every fault at every call.
+//! Pairs of faults are tried one level below, over the decision alone (`plan::tests::faults`).
 
 mod clock;
 mod exhaustive;

@@ -44,7 +44,7 @@ pub struct Mode {
     pub lag: u64,
     /// The cache shows each resource as it was when the pass before began.
     pub stale: bool,
-    /// Wall clocks are wrong: hours behind at first, hours ahead after a restart.
+    /// Wall clocks are wrong: hours behind, or minutes ahead after a restart.
     pub wrong_clock: bool,
 }
 
@@ -197,14 +197,15 @@ impl World {
     }
 
     fn clock(&self, process: usize) -> ProcessClock {
-        let hours = match (self.mode.wrong_clock, process, self.restarts % 2) {
+        // Ahead by no more than the protocol allows for: beyond that a bought number counts as adopted, and is never released.
+        let minutes = match (self.mode.wrong_clock, process, self.restarts % 2) {
             (false, ..) => 0,
-            (true, 0, 0) => -7,
-            (true, 0, _) => 5,
-            (true, ..) => 3,
+            (true, 0, 0) => -7 * 60,
+            (true, 0, _) => 10,
+            (true, ..) => -3 * 60,
         };
         let booted = Duration::from_secs(3600) * u32::try_from(process).unwrap();
-        ProcessClock { world: Arc::clone(&self.hub.clock), wrong: SignedDuration::from_hours(hours), booted }
+        ProcessClock { world: Arc::clone(&self.hub.clock), wrong: SignedDuration::from_mins(minutes), booted }
     }
 
     /// Starts a process: nothing is remembered.
@@ -676,7 +677,8 @@ impl World {
         for object in self.hub.objects() {
             super::truth::of(&object, &rows, &self.defaults).map_err(|why| format!("{}: {why}", object.name_any()))?;
         }
-        for text in self.events().iter().map(|e| e["note"].as_str().unwrap_or_default().to_owned()).chain(self.texts()) {
+        for text in self.events().iter().map(|e| e["note"].as_str().unwrap_or_default().to_owned()).chain(self.texts())
+        {
             for secret in self.tokens.values().map(String::as_str).chain(["key=canary"]) {
                 if text.contains(secret) {
                     return Err(format!("a secret is in {text}"));
@@ -701,6 +703,13 @@ impl World {
 
     pub fn log(&self) -> String {
         let inner = self.hub.inner();
-        inner.log[inner.log.len().saturating_sub(80)..].join("\n")
+        let mut lines = inner.log[inner.log.len().saturating_sub(80)..].to_vec();
+        drop(inner);
+        for object in self.hub.objects() {
+            let ready = object.status.unwrap_or_default().conditions.into_iter().find(|c| c.type_ == "Ready");
+            lines.extend(ready.map(|c| format!("{:?}: {} {}", object.metadata.name, c.reason, c.message)));
+        }
+        lines.push(format!("due {:?} at {:?}", self.due, self.hub.clock.now().boot));
+        lines.join("\n")
     }
 }

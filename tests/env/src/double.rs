@@ -397,7 +397,8 @@ impl ApiServer {
             new
         } else {
             let mut new = asked;
-            for field in ["uid", "creationTimestamp", "deletionTimestamp", "generation", "resourceVersion", "namespace"] {
+            for field in ["uid", "creationTimestamp", "deletionTimestamp", "generation", "resourceVersion", "namespace"]
+            {
                 set(&mut new, field, old.pointer(&format!("/metadata/{field}")).cloned().unwrap_or_default());
             }
             for field in ["apiVersion", "kind"] {
@@ -464,8 +465,7 @@ impl ApiServer {
     }
 }
 
-const MODIFIED: &str =
-    "the object has been modified; please apply your changes to the latest version and try again";
+const MODIFIED: &str = "the object has been modified; please apply your changes to the latest version and try again";
 
 fn bump_generation(object: &mut Value) {
     let generation = object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default();
