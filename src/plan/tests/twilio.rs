@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use rust_decimal::Decimal;
+
 use crate::domain::{
-    AccountSid, AvailableNumber, Capabilities, Class, E164, Field, HttpMethod, IncomingNumber, Meaning, Moment, Now,
-    PhoneNumberSid, Purchase, Trouble,
+    AccountSid, AvailableNumber, Capabilities, Class, Currency, E164, Field, HttpMethod, IncomingNumber, Meaning,
+    Moment, Now, NumberPrices, NumberType, PhoneNumberSid, Purchase, Trouble,
 };
 
 /// What a faulty call meets.
@@ -58,6 +60,12 @@ pub struct Twilio {
     pub refuses: Option<Class>,
     /// On offer, and refused when they are asked for.
     pub taken: Vec<E164>,
+    /// On offer, and of another country or kind than the search's.
+    pub elsewhere: Vec<E164>,
+    /// The price of a number a month, in cents of a currency; `None`: not in the list.
+    pub price: Option<(i64, &'static str)>,
+    /// Answers every reading of prices with this refusal.
+    pub hides_prices: Option<Class>,
     /// The account is suspended.
     pub suspended: bool,
     /// Answers every release with a refusal.
@@ -160,9 +168,19 @@ impl Twilio {
             .collect()
     }
 
+    pub fn prices(&self) -> Result<NumberPrices, Trouble> {
+        if let Some(class) = self.hides_prices {
+            return Err(trouble("FetchPhoneNumberCountry", Meaning::RefusedOtherwise, class));
+        }
+        let (_, currency) = self.price.unwrap_or((0, "USD"));
+        let list = self.price.iter().map(|(cents, _)| (NumberType::Local, Decimal::new(*cents, 2))).collect();
+        Ok(NumberPrices::new(Currency::parse(currency).unwrap(), list))
+    }
+
     pub fn search(&self) -> Vec<AvailableNumber> {
         self.stock
             .iter()
+            .filter(|n| !self.elsewhere.contains(n))
             .map(|n| AvailableNumber {
                 phone_number: n.clone(),
                 friendly_name: n.national(),
