@@ -393,9 +393,10 @@ impl Observed {
         self.prices = Some((country, view));
     }
 
-    /// Folds in which numbers other resources claim, as far as the watch knows.
+    /// Folds in which numbers other resources claim, as far as the watch knows. What this resource withdrew in this pass is
+    /// free again, unless another one has it.
     pub fn learn_claims(&mut self, claimed: impl IntoIterator<Item = E164>) {
-        self.claimed.extend(claimed);
+        self.claimed = claimed.into_iter().collect();
         self.claims_noted = true;
     }
 

@@ -1,7 +1,7 @@
 //! What a number may cost: the limit of `spec.maxMonthlyPrice`, and the price in status.
 //!
-//! Every stamp that buys rests on a price that Twilio told this account within the last hour, in the currency of the
-//! limit. What is not known is not cheap: then nothing is bought, and that is told. A purchase that was sent is resolved
+//! Every stamp that buys rests on a price that Twilio told this account within the last quarter of an hour, in the
+//! currency of the limit. What is not known is not cheap: then nothing is bought, and that is told. A purchase that was sent is resolved
 //! whatever it costs; here is only whether anything more is sent.
 
 use std::time::Duration;
@@ -13,8 +13,9 @@ use super::desired::Limit;
 use super::observed::PricesView;
 use super::{Desired, Kind, Observed, Plan, Situation, Step, Wish, setback, telling};
 
-/// How old a price may be on which something is bought.
-const FRESH: Duration = Duration::from_secs(3600);
+/// How old a price may be on which something is bought: long enough for many purchases of an account to share a reading,
+/// and shorter than any long wait, that for the fuse above all.
+const FRESH: Duration = Duration::from_secs(15 * 60);
 /// How old a price may be that is only shown.
 const SHOWN: Duration = Duration::from_secs(24 * 3600);
 
@@ -161,6 +162,11 @@ pub(super) fn show(new: &mut ClinicPhoneNumberStatus, desired: &Desired, observe
         }
         return;
     }
+    // Of a number that is gone, or of another search. To a number that was chosen belongs the price beside the candidates.
+    let edited = observed.reported.generation != Some(desired.generation);
+    let chosen = wish.manual && wish.exact.is_some();
+    // What was sent rests on a price that was read, whatever can be read now.
+    let sent = observed.claim.as_ref().is_some_and(super::Claim::unsettled);
     let searched = wish.searched();
     match searched.and_then(|(country, number_type)| Some((view(observed, country)?, number_type))) {
         Some((PricesView::Read(prices, _), number_type)) => {
@@ -168,9 +174,8 @@ pub(super) fn show(new: &mut ClinicPhoneNumberStatus, desired: &Desired, observe
                 .monthly(number_type)
                 .map(|price| PriceStatus { amount: price.amount.to_string(), currency: price.currency.to_string() });
         }
-        Some((PricesView::Unread(trouble, _), _)) if refused(trouble.meaning) => new.monthly_price = None,
-        // Of a number that is gone, or of another search.
-        None if held_before || observed.reported.generation != Some(desired.generation) => new.monthly_price = None,
+        Some((PricesView::Unread(trouble, _), _)) if refused(trouble.meaning) && !sent => new.monthly_price = None,
+        None if held_before || (edited && !chosen && !sent) => new.monthly_price = None,
         Some((PricesView::Unread(..), _)) | None => {}
     }
 }

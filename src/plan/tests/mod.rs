@@ -13,6 +13,7 @@
 )]
 
 mod faults;
+mod guards;
 mod lives;
 mod pass;
 mod properties;

@@ -337,6 +337,9 @@ impl Pass {
                         self.observed.claimed.insert(claim.number.clone());
                         return Ok(Turn::On);
                     }
+                    let exact = self.observed.on_offer.iter().filter_map(|(_, offer)| offer.as_ref());
+                    let offers = self.observed.offers.iter().flatten().flatten().chain(exact);
+                    self.observed.place = offers.into_iter().find(|o| o.phone_number == claim.number).cloned();
                 }
                 self.save(world, claim, held, Some(situation), fault)?;
             }

@@ -276,12 +276,12 @@ fn observed(c: &mut Choices<'_>, desired: &Desired, world: &World) -> Observed {
     o
 }
 
-/// Whether a price of the right numbers, read within the hour, is within the limit and in its currency.
+/// Whether a price of the right numbers, read within a quarter of an hour, is within the limit and in its currency.
 fn within(limit: &Limit, o: &Observed, now: Now) -> bool {
     let Some((of, PricesView::Read(prices, at))) = &o.prices else { return false };
     let price = prices.monthly(limit.number_type);
     let cheap = price.is_some_and(|p| p.currency == limit.most.currency && p.amount <= limit.most.amount);
-    *of == limit.country && cheap && now.boot.since(*at) < Duration::from_secs(3600)
+    *of == limit.country && cheap && now.boot.since(*at) < Duration::from_secs(900)
 }
 
 fn check(desired: &Desired, o: &Observed, now: Now) -> Result<(), TestCaseError> {
