@@ -95,7 +95,7 @@ impl Account {
 /// One request that the operator sent to Twilio.
 #[derive(Clone, Debug)]
 pub struct Sent {
-    /// `search`, `list`, `buy`, `get`, `update` or `release`.
+    /// `search`, `prices`, `list`, `buy`, `get`, `update` or `release`.
     pub what: &'static str,
     /// The form, decoded.
     pub form: Vec<(String, String)>,
@@ -109,6 +109,7 @@ impl Sent {
         let all = path.ends_with("/IncomingPhoneNumbers.json");
         let what = match request.method().as_str() {
             "GET" if path.contains("/AvailablePhoneNumbers/") => "search",
+            "GET" if path.starts_with("/v1/PhoneNumbers/Countries/") => "prices",
             "GET" if all => "list",
             "GET" if path.contains("/IncomingPhoneNumbers/") => "get",
             "POST" if all => "buy",
