@@ -1,6 +1,8 @@
 //! Guards for whoever minds what is spent: a price limit, and numbers that a person chooses.
 
-use clinic_phone_operator::simulator::{AccountSpec, ApiKey, Fault, FaultSpec, KeyType};
+use std::time::Duration;
+
+use clinic_phone_operator::simulator::{AccountPatch, AccountSpec, AccountType, ApiKey, Fault, FaultSpec, KeyType};
 use serde_json::{Value, json};
 
 use crate::harness::Outcome;
@@ -209,6 +211,79 @@ fn two_who_choose_are_not_offered_what_the_other_has() -> Outcome {
             world.ready(name).await?;
         }
         assert_eq!(world.sold(), 2);
+        Ok(())
+    })
+}
+
+/// What was bought is counted from the ledger: neither a deletion nor a restart makes room.
+#[test]
+fn the_fuse_outlives_the_resources_and_the_operator() -> Outcome {
+    life(Options { limit: 1, ..Options::default() }, async |world: &mut World| {
+        world.create("first", json!({})).await?;
+        world.ready("first").await?;
+        world.delete("first").await?;
+        world.gone("first").await?;
+        world.stop().await?;
+        world.start().await?;
+        world.create("second", json!({})).await?;
+        let told = world.reason("second", "PurchaseLimitReached").await?;
+        assert!(message(&told).contains("--max-purchases-per-hour") && is(&told, "Reconciling"), "{}", message(&told));
+        assert_eq!((world.sold(), world.count("buy")), (1, 1));
+        world.clock.advance(Duration::from_secs(3600));
+        world.ask("second", "an hour later").await?;
+        world.ready("second").await?;
+        assert_eq!(world.sold(), 2);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_trial_account_that_is_upgraded_buys() -> Outcome {
+    life(Options::default(), async |world: &mut World| {
+        let trial = Account::nth(2)?;
+        let mut opened = AccountSpec { kind: AccountType::Trial, ..AccountSpec::new(trial.sid.clone(), &trial.token) };
+        opened.numbers = serde_json::from_value(json!([{"phoneNumber": "+14185550144"}]))?;
+        world.twilio.add_accounts(vec![opened])?;
+        world.credentials(&trial).await?;
+        world.create("reception", json!({})).await?;
+        let told = world.reason("reception", "NumberUnavailable").await?;
+        assert!(is(&told, "Stalled") && message(&told).contains("upgrade"), "{}", message(&told));
+        assert_eq!((world.sold(), world.count("buy")), (0, 1));
+        let upgraded = AccountPatch { kind: Some(AccountType::Full), ..AccountPatch::default() };
+        assert!(world.twilio.patch_account(&trial.sid, upgraded));
+        world.ask("reception", "it is upgraded").await?;
+        world.ready("reception").await?;
+        assert_eq!(world.sold(), 1);
+        Ok(())
+    })
+}
+
+/// The operator is started under another id, first without and then with the old one.
+#[test]
+fn a_changed_installation_id_needs_the_old_one() -> Outcome {
+    life(Options::default(), async |world: &mut World| {
+        world.create("reception", json!({})).await?;
+        let number = held(&world.ready("reception").await?);
+        let old = world.installation.clone();
+        let label = world.row(&number)?.friendly_name;
+        world.stop().await?;
+        world.installation = format!("{old}-renamed");
+        world.start().await?;
+        world.ask("reception", "under another id").await?;
+        let told = world.reason("reception", "NumberClaimedElsewhere").await?;
+        assert!(message(&told).contains("--previous-installation-id"), "{}", message(&told));
+        assert_eq!((world.row(&number)?.friendly_name, world.count("update")), (label, 0));
+        world.stop().await?;
+        world.options.previous = Some(old);
+        world.start().await?;
+        world.ask("reception", "with the old one").await?;
+        let mark = world.mark("reception", false)?;
+        world
+            .until("reception", "the new mark", |n| {
+                is_ready(n) && status(n).friendly_name.is_some_and(|name| name.starts_with(&mark))
+            })
+            .await?;
+        assert_eq!((world.sold(), world.count("buy"), world.count("update")), (1, 1, 1));
         Ok(())
     })
 }

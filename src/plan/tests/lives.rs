@@ -169,13 +169,13 @@ fn lose(w: &mut World) {
     w.annotate("a", REQUESTED_AT, "lost");
 }
 
-fn limit(amount: &str) -> Option<Price> {
-    Some(Price { amount: amount.to_owned(), currency: "USD".to_owned() })
+fn limit(amount: &str) -> Price {
+    Price { amount: amount.to_owned(), currency: "USD".to_owned() }
 }
 
 fn limited(w: &mut World, amount: &str) {
     buy(w);
-    w.edit("a", |o| o.spec.max_monthly_price = limit(amount));
+    w.edit("a", |o| o.spec.max_monthly_price = Some(limit(amount)));
 }
 
 fn price(w: &World) -> Option<String> {
@@ -926,7 +926,7 @@ pub fn lives() -> Vec<Life> {
                 (
                     |w| {
                         by_hand(w);
-                        w.edit("a", |o| o.spec.max_monthly_price = limit("1.50"));
+                        w.edit("a", |o| o.spec.max_monthly_price = Some(limit("1.50")));
                     },
                     |w| awaits(w, &[1, 2, 3]),
                 ),

@@ -18,6 +18,7 @@ mod lives;
 mod pass;
 mod properties;
 mod regressions;
+mod standing;
 mod table;
 mod twilio;
 mod world;

@@ -1,6 +1,5 @@
 //! One pass, turn by turn, as `controller::reconcile` and `controller::execute` run it.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -184,6 +183,7 @@ impl Pass {
             }
             Ok(Turn::Gone) | Err(Stop::Gone) => {
                 world.processes[self.process].memories.remove(&self.key);
+                world.processes[self.process].reserved.retain(|_, holder| *holder != self.key);
                 Turn::Gone
             }
             Err(Stop::Conflict) if self.conflicts < 6 => match world.objects.get(&self.key).cloned() {
@@ -291,7 +291,8 @@ impl Pass {
             Step::GetNumber { sid, .. } => {
                 let answer = self.gated(world, "FetchIncomingPhoneNumber", call, |world, _| {
                     let now = world.now.boot;
-                    Ok(world.twilio.held.get(&sid).filter(|s| s.listed <= now).map(|s| s.number.clone()))
+                    let known = world.twilio.held.get(&sid).filter(|s| s.listed <= now && !world.twilio.unknown_sids);
+                    Ok(known.map(|s| s.number.clone()))
                 });
                 if let Some(number) = answer {
                     self.observed.learn_number(number);
@@ -325,10 +326,10 @@ impl Pass {
             }
             Step::LookAtRivals { number } => self.rivals(world, number),
             Step::LookAtOwners => {
-                let id = &world.defaults.installation;
-                let owners: HashSet<_> =
-                    world.objects.keys().filter(|k| **k != self.key).map(|k| id.tag(&k.namespace, &k.name)).collect();
-                self.observed.owners = Some(owners);
+                let ids = || std::iter::once(&world.defaults.installation).chain(&world.defaults.previous_installation);
+                let others = world.objects.keys().filter(|k| **k != self.key);
+                let owners = others.flat_map(|k| ids().map(|id| id.tag(&k.namespace, &k.name)));
+                self.observed.owners = Some(owners.collect());
             }
             Step::Save { claim, held, .. } => {
                 if let Some(claim) = claim.as_ref().filter(|c| c.announced()) {
@@ -755,6 +756,10 @@ fn send<T>(
     if world.twilio.suspended {
         world.advance(LATENCY);
         return Err(super::twilio::trouble(operation, Meaning::Credentials, Class::AccountSuspended));
+    }
+    if world.twilio.denied.contains(&operation) {
+        world.advance(LATENCY);
+        return Err(super::twilio::trouble(operation, Meaning::Credentials, Class::CredentialsRejected));
     }
     if fault != Some(CallFault::NotSent) {
         *world.twilio.calls.entry(operation).or_default() += 1;

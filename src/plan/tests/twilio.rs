@@ -66,6 +66,12 @@ pub struct Twilio {
     pub price: Option<(i64, &'static str)>,
     /// Answers every reading of prices with this refusal.
     pub hides_prices: Option<Class>,
+    /// Every list is empty.
+    pub blank_lists: bool,
+    /// No number is known by its SID.
+    pub unknown_sids: bool,
+    /// Operations that the credentials may not use.
+    pub denied: Vec<&'static str>,
     /// The account is suspended.
     pub suspended: bool,
     /// Answers every release with a refusal.
@@ -163,7 +169,7 @@ impl Twilio {
     pub fn list(&self, account: &AccountSid, now: Now) -> Vec<IncomingNumber> {
         self.held
             .values()
-            .filter(|s| s.number.account == *account && s.listed <= now.boot)
+            .filter(|s| !self.blank_lists && s.number.account == *account && s.listed <= now.boot)
             .map(|s| s.number.clone())
             .collect()
     }
