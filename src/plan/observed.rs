@@ -357,6 +357,19 @@ impl Observed {
         desired.requested_at.is_some() && desired.requested_at != self.reported.requested_at
     }
 
+    /// A person acted: what failed or was refused before may not be now. Forgotten for good and not for this pass alone, which
+    /// may have to wait for something and be over before anything is tried again.
+    pub fn heed(&mut self, desired: &Desired) {
+        let edited = self.reported.generation != Some(desired.generation);
+        if edited {
+            self.memory.failures = 0;
+        }
+        if edited || self.asked(desired) {
+            self.memory.repairs.clear();
+            self.memory.refusal = None;
+        }
+    }
+
     /// Lists that began after this moment tell how the account is now: others' lists will do, so that many resources of one
     /// account need few, but none that has been lying about for long, and none from before a person asked for a look.
     pub fn recent(&self, desired: &Desired) -> Moment {

@@ -106,13 +106,7 @@ impl Pass {
         let was_suspect = memory.suspect;
         let mut observed = Observed::begin(object.status.as_ref(), memory, world.now.boot, WINDOW);
         observed.stopping = world.processes[process].stopping;
-        if observed.reported.generation != Some(desired.generation) {
-            observed.memory.failures = 0;
-        }
-        let asked = desired.requested_at.is_some() && desired.requested_at != observed.reported.requested_at;
-        if asked || observed.reported.generation != Some(desired.generation) {
-            observed.memory.repairs.clear();
-        }
+        observed.heed(&desired);
         let reserved = &mut world.processes[process].reserved;
         match observed.claim.as_ref().filter(|c| c.stands()) {
             Some(claim) => drop(reserve(reserved, &claim.number, key)),

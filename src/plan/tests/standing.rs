@@ -444,3 +444,20 @@ fn the_fuse_holds_for_numbers_that_are_named_too_and_not_for_those_that_are_take
     until(&mut w, |w| w.ready("b")).unwrap();
     assert_eq!(w.twilio.sales.len(), 0);
 }
+
+/// The window of the refused attempt is still open: what the person asks for is done when it may be.
+#[test]
+fn asking_right_after_a_refusal_is_not_lost() {
+    for spec in [search(), exact()] {
+        let mut w = World::new();
+        w.twilio.refuses = Some(Class::AccountLimited);
+        w.apply("a", spec);
+        drop(run(&mut w, 0, &key("a")));
+        assert_eq!((w.reason("a").as_str(), calls(&w, BUY)), ("NumberUnavailable", 1));
+        w.twilio.refuses = None;
+        w.annotate("a", REQUESTED_AT, "the account was upgraded");
+        let start = w.now.boot;
+        until(&mut w, |w| w.ready("a")).unwrap();
+        assert!(w.now.boot.since(start) <= Duration::from_secs(180), "{:?}", w.now.boot.since(start));
+    }
+}
