@@ -67,8 +67,9 @@ pub struct ClinicPhoneNumberSpec {
     #[schemars(length(max = 16), regex(pattern = r"^\+[1-9][0-9]{6,14}$"))]
     pub phone_number: Option<String>,
 
-    /// `Automatic`: applying this resource buys. `Manual`: candidates are listed in status and a person names one in
-    /// `phoneNumber`. `Never`: only a number that the account already holds is taken over.
+    /// `Automatic`: applying this resource buys. `Manual`: candidates are listed in status, and nothing is bought until a
+    /// person names one in `phoneNumber`; a number that is there already is bought. `Never`: only a number that the account
+    /// already holds is taken over.
     #[serde(default)]
     pub purchase_policy: PurchasePolicy,
 
@@ -77,7 +78,9 @@ pub struct ClinicPhoneNumberSpec {
     #[serde(default)]
     pub adoption_policy: AdoptionPolicy,
 
-    /// The most that the number may cost a month. Checked against Twilio's price before anything is bought.
+    /// The most that the number may cost a month. Before anything is bought it is compared with what Twilio tells this account
+    /// for numbers of the search's country and type, carrier and registration fees not included. Nothing is bought while the
+    /// price is above it, unknown, or in another currency. An exact number has to be of that country and type too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_monthly_price: Option<Price>,
 
@@ -273,7 +276,7 @@ pub struct Price {
     #[schemars(length(max = 12))]
     #[x_kube(validation = Rule::new("self.matches('^(0|[1-9][0-9]{0,5})([.][0-9]{1,4})?$') && double(self) > 0.0").message("a decimal above 0 with at most four decimals, such as '1.15'"))]
     pub amount: String,
-    /// ISO 4217 code, such as USD.
+    /// ISO 4217 code, such as USD: the currency in which Twilio bills the account. Amounts are never converted.
     #[schemars(length(max = 3))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Z]{3}$')").message("an ISO 4217 code such as USD"))]
     pub currency: String,
@@ -452,18 +455,20 @@ pub struct ClinicPhoneNumberStatus {
     /// The purchase under way, or the one that led to the number: what makes buying twice impossible.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Claim>,
-    /// Numbers to choose from, while a person is to choose.
+    /// Numbers to choose from, while a person is to choose: each costs `monthlyPrice`. Searched anew after two minutes, then
+    /// more and more rarely up to once an hour, and at once on request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 30))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub candidates: Vec<Candidate>,
-    /// When the candidates were searched.
+    /// When the candidates were first found as they stand here; a search that finds the same ones does not move it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub candidates_as_of: Option<Time>,
     /// The message webhook as it stands at Twilio.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<WebhookStatus>,
-    /// Price of the number a month.
+    /// Price of the number a month, as Twilio told it before the purchase; before that, of the numbers that are searched. There
+    /// only where prices are read: with `maxMonthlyPrice`, or `purchasePolicy: Manual`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monthly_price: Option<PriceStatus>,
     /// Price of one message.

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::domain::{AccountSid, Class, Meaning, Moment, PhoneNumberSid, Trouble};
-use crate::plan::{AccountList, ObjectKey};
+use crate::domain::{AccountSid, Class, CountryCode, Meaning, Moment, NumberPrices, PhoneNumberSid, Trouble};
+use crate::plan::{AccountList, ObjectKey, price};
 
 /// Calls of one account under way at once. Twilio limits concurrency per account, and other applications share it.
 const CONCURRENCY: usize = 8;
@@ -56,6 +56,8 @@ struct Gate {
     /// Credentials that were rejected: only they are kept out, so that rotated ones are tried at once.
     circuits: HashMap<[u8; 32], Circuit>,
     listed: Option<Listed>,
+    /// What numbers cost, by the credentials that read it: others may be of another account in truth.
+    prices: HashMap<([u8; 32], CountryCode), (NumberPrices, Moment)>,
     listing: bool,
     waiting: Vec<ObjectKey>,
 }
@@ -161,6 +163,33 @@ impl Accounts {
             gate.listed = listed;
         }
         std::mem::take(&mut gate.waiting)
+    }
+
+    /// The prices of a country, if these credentials read them in a reading that began after `after`.
+    pub fn prices(
+        &self,
+        account: &AccountSid,
+        fingerprint: &[u8; 32],
+        country: &CountryCode,
+        after: Moment,
+    ) -> Option<(NumberPrices, Moment)> {
+        let gates = self.locked();
+        let known = gates.get(account)?.prices.get(&(*fingerprint, country.clone()));
+        known.filter(|(_, at)| *at > after).cloned()
+    }
+
+    /// Keeps prices that were read, for others; `at`: when the reading began.
+    pub fn priced(
+        &self,
+        account: &AccountSid,
+        fingerprint: &[u8; 32],
+        country: &CountryCode,
+        (prices, at): (NumberPrices, Moment),
+    ) {
+        let mut gates = self.locked();
+        let Some(gate) = gates.get_mut(account) else { return };
+        gate.prices.retain(|_, (_, read)| price::is_kept(*read, at));
+        gate.prices.insert((*fingerprint, country.clone()), (prices, at));
     }
 
     /// Takes note of how a call ended; returns until when the account is not called, if the answer closes the gate.
@@ -309,6 +338,22 @@ mod tests {
         assert_eq!(accounts.note(&account(), &A, Err(&throttled), at(1)), Some(at(8)));
         assert!(accounts.admit(&account(), &B, Lane::Change, at(7)).is_err(), "it is the account that is throttled");
         assert!(accounts.admit(&account(), &A, Lane::Change, at(8)).is_ok());
+    }
+
+    #[test]
+    fn prices_are_kept_for_a_day_for_the_credentials_that_read_them() {
+        let accounts = Accounts::default();
+        drop(accounts.admit(&account(), &A, Lane::Change, at(1)));
+        let country = |code: &str| CountryCode::parse(code).unwrap();
+        let prices = NumberPrices::new(crate::domain::Currency::parse("USD").unwrap(), Vec::new());
+        accounts.priced(&account(), &A, &country("CA"), (prices.clone(), at(10)));
+        let known = |who: &[u8; 32], code: &str, after| accounts.prices(&account(), who, &country(code), at(after));
+        assert_eq!(known(&A, "CA", 9), Some((prices.clone(), at(10))));
+        assert_eq!(known(&A, "CA", 10), None, "it must begin after, not with");
+        assert_eq!(known(&A, "US", 9), None);
+        assert_eq!(known(&B, "CA", 9), None, "another Secret reads for itself");
+        accounts.priced(&account(), &B, &country("US"), (prices, at(10 + 24 * 3600)));
+        assert_eq!(known(&A, "CA", 0), None, "nothing is kept for longer than it may be used");
     }
 
     #[test]

@@ -46,6 +46,9 @@ impl Pass<'_> {
             Step::List { after, periodic } => return self.list(after, lane(periodic)).await,
             Step::GetNumber { sid, periodic } => return self.get(&sid, lane(periodic)).await,
             Step::Search { index, search } => return self.search(index, &search).await,
+            Step::FindOffer { number, search } => return self.find_offer(number, &search).await,
+            Step::ReadPrices { country, after } => return self.read_prices(country, after).await,
+            Step::NoteClaims => self.note_claims(),
             Step::LookAtRivals { number } => self.rivals(number).await?,
             Step::LookAtOwners => self.owners().await?,
             Step::Save { claim, held, note } => return self.announce_or_save(claim, held, note, situation).await,
@@ -93,7 +96,7 @@ impl Pass<'_> {
         Ok(())
     }
 
-    fn credentials(&self) -> Result<(Credentials, AccountSid, [u8; 32]), Error> {
+    pub(super) fn credentials(&self) -> Result<(Credentials, AccountSid, [u8; 32]), Error> {
         match (&self.credentials, self.observed.fingerprint()) {
             (Some(credentials), Some(fingerprint)) => {
                 Ok((credentials.clone(), credentials.account().clone(), fingerprint))
@@ -103,7 +106,7 @@ impl Pass<'_> {
     }
 
     /// Folds a closed gate in: trouble is told, a full gate is only waited for.
-    fn closed(&mut self, closed: Closed) -> Flow {
+    pub(super) fn closed(&mut self, closed: Closed) -> Flow {
         match closed {
             Closed::Full(until) => Flow::Later(until),
             Closed::Troubled(trouble, until) => {
@@ -114,7 +117,12 @@ impl Pass<'_> {
     }
 
     /// Tells the gate how a call ended, and folds trouble in.
-    fn ended<T>(&mut self, account: &AccountSid, fingerprint: &[u8; 32], result: Result<T, Trouble>) -> Option<T> {
+    pub(super) fn ended<T>(
+        &mut self,
+        account: &AccountSid,
+        fingerprint: &[u8; 32],
+        result: Result<T, Trouble>,
+    ) -> Option<T> {
         let until =
             self.context.accounts.note(account, fingerprint, result.as_ref().map(|_| ()), self.context.now().boot);
         match result {
@@ -267,7 +275,8 @@ impl Pass<'_> {
                 self.observed.claimed.insert(claim.number.clone());
                 return Ok(Flow::On);
             }
-            let offers = self.observed.offers.iter().flatten().flatten();
+            let exact = self.observed.on_offer.iter().filter_map(|(_, offer)| offer.as_ref());
+            let offers = self.observed.offers.iter().flatten().flatten().chain(exact);
             self.observed.place = offers.into_iter().find(|o| o.phone_number == claim.number).cloned();
         }
         self.save(claim, held, Some(situation)).await?;

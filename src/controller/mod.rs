@@ -8,6 +8,7 @@ pub mod context;
 pub mod error;
 mod events;
 mod execute;
+mod guards;
 pub mod ledger;
 pub mod memory;
 mod pass;

@@ -49,13 +49,7 @@ impl<'a> Pass<'a> {
         let mut observed =
             Observed::begin(object.status.as_ref(), entry.memory, now.boot, context.settings.settle_window);
         observed.stopping = context.is_stopping();
-        if observed.reported.generation != Some(desired.generation) {
-            // A person acted: what failed before may not fail now.
-            observed.memory.failures = 0;
-        }
-        if observed.asked(&desired) || observed.reported.generation != Some(desired.generation) {
-            observed.memory.repairs.clear();
-        }
+        observed.heed(&desired);
         if let Some(claim) = observed.claim.as_ref().filter(|c| c.stands()) {
             context.memories.reserve(&claim.number, &desired.key);
         }

@@ -153,7 +153,7 @@ async fn finish(pass: &mut Pass<'_>, until: Moment, situation: Option<Situation>
     if let Some(situation) = situation {
         let now = pass.context.now();
         plan::remember(&pass.desired, &mut pass.observed, situation.kind, now);
-        let calm = matches!(situation.kind, Kind::Available | Kind::Suspended);
+        let calm = matches!(situation.kind, Kind::Available | Kind::Suspended | Kind::AwaitingApproval);
         pass.observed.memory.failures = if calm { 0 } else { pass.observed.memory.failures.saturating_add(1) };
     }
     Ok(Some(until))

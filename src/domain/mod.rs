@@ -14,7 +14,7 @@ pub mod trouble;
 pub mod webhook;
 
 pub use capabilities::{Capabilities, Capability};
-pub use money::{Currency, Money};
+pub use money::{Currency, Money, NumberPrices};
 pub use number::{AvailableNumber, Field, IncomingNumber, NumberType, Purchase, Regulatory, Search, Setup};
 pub use phone_number::{CountryCode, E164};
 pub use sid::{

@@ -2,7 +2,7 @@
 
 use rust_decimal::Decimal;
 
-use super::{ParseError, string_newtype};
+use super::{NumberType, ParseError, string_newtype};
 
 /// An ISO 4217 currency code in capitals, such as `USD`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,6 +38,29 @@ impl std::fmt::Display for Money {
     }
 }
 
+/// What a number of one country costs a month, before carrier and registration fees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NumberPrices {
+    currency: Currency,
+    monthly: Vec<(NumberType, Decimal)>,
+}
+
+impl NumberPrices {
+    /// Prices from their parts.
+    pub fn new(currency: Currency, monthly: Vec<(NumberType, Decimal)>) -> Self {
+        Self { currency, monthly }
+    }
+
+    /// The monthly price of one kind of number; `None`: Twilio does not tell, which is not the same as free.
+    ///
+    /// Should a kind be listed more than once, the dearest counts; an amount below zero is no price.
+    pub fn monthly(&self, number_type: NumberType) -> Option<Money> {
+        let amounts = self.monthly.iter().filter(|(kind, _)| *kind == number_type).map(|(_, amount)| *amount);
+        let amount = amounts.max().filter(|amount| !amount.is_sign_negative())?;
+        Some(Money { amount, currency: self.currency.clone() })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,5 +69,19 @@ mod tests {
     fn currencies_are_read_in_either_case() {
         assert_eq!(Currency::parse("usd").unwrap().as_ref(), "USD");
         assert!(Currency::parse("dollar").is_err());
+    }
+
+    #[test]
+    fn the_dearest_of_several_prices_counts_and_what_is_not_listed_is_unknown() {
+        let usd = Currency::parse("USD").unwrap();
+        let of = |list: &[(NumberType, i64)]| {
+            let monthly = list.iter().map(|(kind, cents)| (*kind, Decimal::new(*cents, 2))).collect();
+            NumberPrices::new(usd.clone(), monthly).monthly(NumberType::Local).map(|money| money.to_string())
+        };
+        let (local, free) = (NumberType::Local, NumberType::TollFree);
+        assert_eq!(of(&[(local, 115), (free, 215), (local, 130)]).as_deref(), Some("1.30 USD"));
+        assert_eq!(of(&[(local, 0)]).as_deref(), Some("0.00 USD"), "free is a price");
+        assert_eq!(of(&[(free, 215)]), None);
+        assert_eq!(of(&[(local, -115)]), None);
     }
 }

@@ -20,7 +20,7 @@ pub enum NumberType {
 }
 
 impl NumberType {
-    /// The last part of Twilio's search path.
+    /// The last part of Twilio's search path, which is also the word in `spec.search.type`.
     pub fn path(self) -> &'static str {
         match self {
             Self::Local => "Local",

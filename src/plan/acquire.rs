@@ -11,7 +11,7 @@ use crate::domain::{AccountSid, AvailableNumber, E164, IncomingNumber, Moment, N
 
 use super::fuse::Admission;
 use super::observed::StampView;
-use super::{Claim, Desired, Kind, Observed, Plan, Post, Situation, Step, Wish, record, setback};
+use super::{Claim, Desired, Kind, Observed, Plan, Post, Situation, Step, Wish, by_hand, price, record, setback};
 
 pub(super) fn plan(desired: &Desired, observed: &Observed, now: Now) -> Plan {
     if let Some(claim) = observed.claim.as_ref().filter(|c| !desired.tags.contains(&c.tag)) {
@@ -45,6 +45,11 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, now: Now) -> Plan {
     if let Some(plan) = setback::after_trouble(desired, observed, now) {
         return if matches!(plan, Plan::Blocked { .. }) { step_back(observed, plan) } else { plan };
     }
+    if wish.by_hand() {
+        // What was announced before the policy was changed is not wanted any more.
+        let situation = Situation::new(Kind::Searching, "searching numbers to choose from");
+        return withdraw(observed, &situation).unwrap_or_else(|| by_hand::plan(desired, observed, wish, now));
+    }
     match announced(desired, observed, wish, &account) {
         Some((claim, at)) => look(desired, observed, wish, claim, at, now),
         None if wish.exact.is_some() => exact(desired, observed, wish, &account, now),
@@ -58,6 +63,11 @@ fn withdraw(observed: &Observed, situation: &Situation) -> Option<Plan> {
     let tried = Claim { outcome: ClaimOutcome::Abandoned, ..claim.clone() };
     let claim = (!claim.tried.is_empty()).then_some(tried);
     Some(Plan::act(Step::Save { claim, held: None, note: None }, situation.clone()))
+}
+
+/// What a price stands in the way of is not announced any longer; what is only being looked at stays so.
+fn priced_out(observed: &Observed, plan: Plan) -> Plan {
+    if matches!(plan, Plan::Blocked { .. }) { step_back(observed, plan) } else { plan }
 }
 
 /// Whoever has to wait for a person withdraws the announcement first.
@@ -124,7 +134,12 @@ fn exact(desired: &Desired, observed: &Observed, wish: &Wish, account: &AccountS
     match permission(desired, observed, wish, number, list.number(number)) {
         Permission::Ask => return Plan::act(Step::LookAtOwners, searching()),
         Permission::No(situation) => return Plan::blocked(now, setback::PROBE, situation),
-        Permission::Buy | Permission::Adopt(_) => {}
+        Permission::Buy => {
+            if let Some(plan) = price::gate(desired, observed, wish, number, now) {
+                return priced_out(observed, plan);
+            }
+        }
+        Permission::Adopt(_) => {}
     }
     match &observed.rivals {
         Some((looked_at, rivals)) if looked_at == number => {
@@ -172,6 +187,9 @@ fn choose(
                 let candidates: Vec<_> = offers.iter().filter(free).collect();
                 let spread = usize::try_from(desired.tag().spread() % candidates.len().max(1) as u64).unwrap_or(0);
                 if let Some(chosen) = candidates.get(spread) {
+                    if let Some(plan) = price::gate(desired, observed, wish, &chosen.phone_number, now) {
+                        return priced_out(observed, plan);
+                    }
                     return announce(desired, observed, chosen.phone_number.clone(), account, tried);
                 }
             }
@@ -185,7 +203,11 @@ fn choose(
             }
         }
     }
-    // Nothing on offer, but the number of an earlier life of this resource may be there.
+    none_on_offer(desired, observed, now)
+}
+
+/// Nothing on offer, but the number of an earlier life of this resource may be there.
+pub(super) fn none_on_offer(desired: &Desired, observed: &Observed, now: Now) -> Plan {
     let none = Situation::new(
         Kind::NoNumbersAvailable,
         "Twilio offers no number that spec.search describes and nobody else claims: widen areaCodes, contains or locality; looking again by itself",
@@ -313,7 +335,12 @@ fn look(desired: &Desired, observed: &Observed, wish: &Wish, claim: &Claim, anno
         Permission::No(situation) => {
             return withdraw(observed, &situation).unwrap_or_else(|| Plan::blocked(now, setback::PROBE, situation));
         }
-        Permission::Buy => Post::Buy(purchase(desired, wish, number)),
+        Permission::Buy => {
+            if let Some(plan) = price::gate(desired, observed, wish, number, now) {
+                return priced_out(observed, plan);
+            }
+            Post::Buy(purchase(desired, wish, number))
+        }
         Permission::Adopt(sid) => {
             let setup = wish.setup(&desired.mark(true), number);
             Post::Adopt { sid, fields: held.map(|h| setup.differences(h)).unwrap_or_default() }

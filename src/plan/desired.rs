@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use kube::ResourceExt as _;
+use rust_decimal::Decimal;
 
 use crate::api::v1alpha1::{
-    AdoptionPolicy, ClinicPhoneNumber, ClinicPhoneNumberSpec, DeletionPolicy, NumberSearch, PurchasePolicy, SearchType,
-    SmsManagement, SmsVerification, UsageScope,
+    AdoptionPolicy, ClinicPhoneNumber, ClinicPhoneNumberSpec, DeletionPolicy, NumberSearch, Price, PurchasePolicy,
+    SearchType, SmsManagement, SmsVerification, UsageScope,
 };
 use crate::api::{FINALIZER, FORGET_NUMBER, REQUESTED_AT};
 use crate::domain::time::parse_duration;
 use crate::domain::{
-    AddressSid, BundleSid, CountryCode, E164, HttpMethod, IdentitySid, InstallationId, Mark, NumberType, OwnerTag,
-    ParseError, Regulatory, Search, Setup, Webhook,
+    AddressSid, BundleSid, CountryCode, Currency, E164, HttpMethod, IdentitySid, InstallationId, Mark, Money,
+    NumberType, OwnerTag, ParseError, Regulatory, Search, Setup, Webhook,
 };
 
 /// Namespace and name of a resource. Ordered: of two resources that announce one number the smaller goes first.
@@ -53,6 +54,17 @@ pub struct SpecProblem {
     pub problem: String,
 }
 
+/// The most that a number may cost a month, and which numbers' price it is compared with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limit {
+    /// The most.
+    pub most: Money,
+    /// Numbers of this country …
+    pub country: CountryCode,
+    /// … and of this kind.
+    pub number_type: NumberType,
+}
+
 /// A spec that can be carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wish {
@@ -62,6 +74,10 @@ pub struct Wish {
     pub searches: Vec<Search>,
     /// Whether a number may be bought.
     pub may_buy: bool,
+    /// Whether a person names the number to buy: until then nothing is.
+    pub manual: bool,
+    /// The most that a number may cost a month.
+    pub limit: Option<Limit>,
     /// Whether a held number may be taken over.
     pub adoption: AdoptionPolicy,
     /// The label behind the mark.
@@ -153,6 +169,16 @@ impl Desired {
 }
 
 impl Wish {
+    /// Whether a person is to choose, and has not yet.
+    pub fn by_hand(&self) -> bool {
+        self.manual && self.exact.is_none()
+    }
+
+    /// The country and the kind of the numbers that are searched; every search has the same.
+    pub fn searched(&self) -> Option<(&CountryCode, NumberType)> {
+        self.searches.first().map(|search| (&search.country, search.number_type))
+    }
+
     /// How `number` is to be set up.
     pub fn setup(&self, mark: &Mark, number: &E164) -> Setup {
         Setup {
@@ -169,6 +195,7 @@ impl Wish {
         if exact.is_none() && searches.is_empty() {
             return Err(SpecProblem { field: "spec", problem: "set search, phoneNumber or both".to_owned() });
         }
+        let limit = spec.max_monthly_price.as_ref().map(|price| limit(price, searches.first())).transpose()?;
         let sms = spec.sms.clone().unwrap_or_default();
         let default_url = || {
             let template = defaults.sms_webhook_url.as_ref()?;
@@ -183,7 +210,9 @@ impl Wish {
         Ok(Self {
             exact,
             searches,
-            may_buy: spec.purchase_policy == PurchasePolicy::Automatic,
+            may_buy: spec.purchase_policy != PurchasePolicy::Never,
+            manual: spec.purchase_policy == PurchasePolicy::Manual,
+            limit,
             adoption: spec.adoption_policy,
             label: spec.friendly_name.clone(),
             sms: webhook(url, sms.method, sms.fallback_url, sms.fallback_method),
@@ -202,13 +231,6 @@ impl Wish {
 fn unsupported(spec: &ClinicPhoneNumberSpec) -> Result<(), SpecProblem> {
     let sms = spec.sms.as_ref();
     let uses = [
-        (
-            spec.purchase_policy == PurchasePolicy::Manual,
-            "spec.purchasePolicy",
-            "Manual",
-            "use Automatic, or name a number in phoneNumber",
-        ),
-        (spec.max_monthly_price.is_some(), "spec.maxMonthlyPrice", "a price limit", "remove it"),
         (
             sms.is_some_and(|s| s.management == SmsManagement::Observed),
             "spec.sms.management",
@@ -241,6 +263,21 @@ fn unsupported(spec: &ClinicPhoneNumberSpec) -> Result<(), SpecProblem> {
             problem: format!("{what} is not supported by this version of the operator; {remedy}"),
         }),
     }
+}
+
+/// The limit, as an exact decimal. The search gives what it is compared with.
+fn limit(price: &Price, search: Option<&Search>) -> Result<Limit, SpecProblem> {
+    let search = search.ok_or_else(|| SpecProblem {
+        field: "spec.maxMonthlyPrice",
+        problem: "it needs spec.search: country and type give the price".to_owned(),
+    })?;
+    let amount = Decimal::from_str_exact(&price.amount).ok().filter(|amount| *amount > Decimal::ZERO);
+    let amount = amount.ok_or_else(|| SpecProblem {
+        field: "spec.maxMonthlyPrice.amount",
+        problem: "write a decimal above 0, such as \"1.50\"".to_owned(),
+    })?;
+    let currency = Currency::parse(&price.currency).map_err(at("spec.maxMonthlyPrice.currency"))?;
+    Ok(Limit { most: Money { amount, currency }, country: search.country.clone(), number_type: search.number_type })
 }
 
 fn at(field: &'static str) -> impl Fn(ParseError) -> SpecProblem {

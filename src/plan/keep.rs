@@ -11,7 +11,9 @@ use crate::domain::{Field, Meaning, Moment, Now};
 
 use super::observed::{Checked, CredentialsView};
 use super::wiring::{look_at, wiring};
-use super::{Claim, Desired, Held, Kind, Note, Observed, Plan, Situation, Step, Wish, record, setback, telling};
+use super::{
+    Claim, Desired, Held, Kind, Note, Observed, Plan, Situation, Step, Wish, by_hand, record, setback, telling,
+};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// So many repairs of one field within a day mean that somebody else keeps writing it.
@@ -279,7 +281,7 @@ fn seen_at(observed: &Observed, now: Now) -> Moment {
     }
 }
 
-/// What to remember after a pass over a held number came to rest.
+/// What to remember after a pass came to rest.
 pub fn remember(desired: &Desired, observed: &mut Observed, kind: Kind, now: Now) {
     if observed.number_gone && observed.list_lacks.is_none() && observed.list.is_some() && observed.trouble.is_none() {
         observed.memory.lost_sightings = observed.memory.lost_sightings.saturating_add(1);
@@ -295,4 +297,5 @@ pub fn remember(desired: &Desired, observed: &mut Observed, kind: Kind, now: Now
         });
     }
     observed.memory.repairs.retain(|(_, at)| now.boot.since(*at) < DAY);
+    by_hand::remember(desired, observed, now);
 }

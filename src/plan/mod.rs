@@ -5,9 +5,11 @@
 //! choice left to make. After each step its result is folded into [`Observed`] and the decision is taken again.
 //!
 //! The protocol that keeps a number from being bought twice is split over four rooms, one for each stage of a life:
-//! `acquire` (nothing sent yet), `resolve` (something was sent), `keep` (a number is held), `let_go` (deletion).
+//! `acquire` (nothing sent yet), `resolve` (something was sent), `keep` (a number is held), `let_go` (deletion). Two guards
+//! stand before a stamp: `price` (what a number may cost) and `by_hand` (a person chooses).
 
 mod acquire;
+mod by_hand;
 pub mod claim;
 pub mod desired;
 pub mod fuse;
@@ -15,6 +17,7 @@ mod keep;
 mod let_go;
 pub mod list;
 pub mod observed;
+pub mod price;
 mod record;
 mod refusal;
 mod resolve;
@@ -63,6 +66,6 @@ pub fn plan(desired: &Desired, observed: &Observed, now: Now) -> Plan {
     }
     match &observed.claim {
         Some(claim) if claim.unsettled() => resolve::plan(desired, observed, claim, now),
-        _ => acquire::plan(desired, observed, now),
+        _ => by_hand::renewed(desired, observed, acquire::plan(desired, observed, now), now),
     }
 }

@@ -11,7 +11,8 @@ use k8s_openapi::jiff::Timestamp;
 use crate::api::conditions::Reason;
 use crate::api::v1alpha1::{ClinicPhoneNumberStatus, HttpMethod, Origin};
 use crate::domain::{
-    AccountSid, AvailableNumber, E164, Field, IncomingNumber, Meaning, Moment, PhoneNumberSid, Trouble,
+    AccountSid, AvailableNumber, CountryCode, E164, Field, IncomingNumber, Meaning, Moment, NumberPrices,
+    PhoneNumberSid, Trouble,
 };
 
 use super::fuse::Admission;
@@ -59,6 +60,8 @@ pub struct Reported {
     pub inbound: bool,
     /// Whether `Observed` is False.
     pub blind: bool,
+    /// Whether status says that a person is to choose.
+    pub awaits_choice: bool,
 }
 
 /// The last complete look at a held number.
@@ -104,6 +107,28 @@ pub struct Memory {
     pub repairs: Vec<(Field, Moment)>,
     /// When the number was recorded by this process.
     pub recorded_at: Option<Moment>,
+    /// When candidates were last found for a person to choose from.
+    pub offered: Option<Offered>,
+}
+
+/// The last finding of candidates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offered {
+    /// For which generation of the spec.
+    pub generation: i64,
+    /// When.
+    pub at: Moment,
+    /// How often they had been found before, since a person acted last.
+    pub rounds: u32,
+}
+
+/// What a reading of a country's prices gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PricesView {
+    /// The prices, and when their reading began.
+    Read(NumberPrices, Moment),
+    /// They could not be read; until when the account is not called.
+    Unread(Trouble, Option<Moment>),
 }
 
 /// The credentials, as far as this pass knows.
@@ -191,6 +216,12 @@ pub struct Observed {
     pub offers: Vec<Option<Vec<AvailableNumber>>>,
     /// Numbers that other resources are known to claim; a hint that saves a conflict, never a proof.
     pub claimed: HashSet<E164>,
+    /// Whether [`Self::claimed`] has what the watch knows of other resources' claims.
+    pub claims_noted: bool,
+    /// Whether an exact number is on offer as the search describes it, and which number that was.
+    pub on_offer: Option<(E164, Option<AvailableNumber>)>,
+    /// What numbers of a country cost.
+    pub prices: Option<(CountryCode, PricesView)>,
     /// Other resources that claim the number, read uncached, and which number that was.
     pub rivals: Option<(E164, Vec<Rival>)>,
     /// Tags of all resources that exist, read uncached.
@@ -236,6 +267,10 @@ impl Observed {
                 crate::api::conditions::ConditionType::Reconciling,
             ),
             blind: status.conditions.iter().any(|c| c.type_ == "Observed" && c.status == "False"),
+            awaits_choice: status
+                .conditions
+                .iter()
+                .any(|c| c.type_ == "Ready" && c.reason == Reason::AwaitingApproval.as_str()),
             lost: stalled(&[Reason::NumberLost]),
             out_of_service: stalled(&[Reason::NumberLost, Reason::NumberClaimedElsewhere, Reason::DriftContested]),
             inbound: crate::api::conditions::is_true(
@@ -322,6 +357,19 @@ impl Observed {
         desired.requested_at.is_some() && desired.requested_at != self.reported.requested_at
     }
 
+    /// A person acted: what failed or was refused before may not be now. Forgotten for good and not for this pass alone, which
+    /// may have to wait for something and be over before anything is tried again.
+    pub fn heed(&mut self, desired: &Desired) {
+        let edited = self.reported.generation != Some(desired.generation);
+        if edited {
+            self.memory.failures = 0;
+        }
+        if edited || self.asked(desired) {
+            self.memory.repairs.clear();
+            self.memory.refusal = None;
+        }
+    }
+
     /// Lists that began after this moment tell how the account is now: others' lists will do, so that many resources of one
     /// account need few, but none that has been lying about for long, and none from before a person asked for a look.
     pub fn recent(&self, desired: &Desired) -> Moment {
@@ -343,6 +391,26 @@ impl Observed {
             }
         }
         self.list = Some(list);
+    }
+
+    /// Folds in whether an exact number is on offer: `found` is what a search for it gave.
+    pub fn learn_offer(&mut self, number: E164, found: Vec<AvailableNumber>) {
+        self.accepted = true;
+        let offer = found.into_iter().find(|offer| offer.phone_number == number);
+        self.on_offer = Some((number, offer));
+    }
+
+    /// Folds in what numbers of a country cost, or why that cannot be read.
+    pub fn learn_prices(&mut self, country: CountryCode, view: PricesView) {
+        self.accepted |= matches!(view, PricesView::Read(..));
+        self.prices = Some((country, view));
+    }
+
+    /// Folds in which numbers other resources claim, as far as the watch knows. What this resource withdrew in this pass is
+    /// free again, unless another one has it.
+    pub fn learn_claims(&mut self, claimed: impl IntoIterator<Item = E164>) {
+        self.claimed = claimed.into_iter().collect();
+        self.claims_noted = true;
     }
 
     /// Folds in a number that was read by its SID.

@@ -11,7 +11,7 @@ use crate::domain::{IncomingNumber, Meaning, Now};
 
 use super::acquire::Permission;
 use super::observed::StampView;
-use super::{Claim, Desired, Kind, Note, Observed, Plan, Post, Situation, Step, Wish, acquire, record, setback};
+use super::{Claim, Desired, Kind, Note, Observed, Plan, Post, Situation, Step, Wish, acquire, price, record, setback};
 
 /// After so many attempts on one number no more are made.
 pub const ATTEMPTS: u32 = 5;
@@ -141,7 +141,12 @@ fn absent(desired: &Desired, observed: &Observed, claim: &Claim, over: bool, now
         return Plan::act(Step::Save { claim: Some(claim), held: None, note: None }, situation);
     }
     if let Some(wish) = wanted(desired, claim).filter(|_| refusal.is_none() && claim.attempts < ATTEMPTS) {
-        return again(desired, observed, claim, Post::Buy(acquire::purchase(desired, wish, number)), now);
+        match price::affordable(desired, observed, wish, now) {
+            None => return again(desired, observed, claim, Post::Buy(acquire::purchase(desired, wish, number)), now),
+            Some(plan @ (Plan::Act { .. } | Plan::Rest { .. } | Plan::Done)) => return plan,
+            // A further attempt would cost too much. What was sent is resolved all the same.
+            Some(Plan::Blocked { .. }) => {}
+        }
     }
     // No more attempts: the window, then two lists that do not have it.
     if !over {
@@ -163,7 +168,7 @@ fn wanted<'a>(desired: &'a Desired, claim: &Claim) -> Option<&'a Wish> {
     let wish = desired.wish.as_ref().ok().filter(|_| !desired.suspend)?;
     let fits = match &wish.exact {
         Some(exact) => *exact == claim.number,
-        None => claim.generation == Some(desired.generation),
+        None => claim.generation == Some(desired.generation) && !wish.manual,
     };
     (wish.may_buy && fits).then_some(wish)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{Class, Moment, Now};
+use crate::domain::{Class, Moment, Now, Trouble};
 
 use super::observed::CredentialsView;
 use super::{Desired, Kind, Observed, Plan, Situation, Step, telling};
@@ -67,6 +67,11 @@ pub fn credentials(
 /// The plan after a call that failed.
 pub fn after_trouble(desired: &Desired, observed: &Observed, now: Now) -> Option<Plan> {
     let (trouble, until) = observed.trouble.as_ref()?;
+    Some(after(desired, observed, trouble, *until, now))
+}
+
+/// The plan after this call failed.
+pub fn after(desired: &Desired, observed: &Observed, trouble: &Trouble, until: Option<Moment>, now: Now) -> Plan {
     let failures = observed.memory.failures;
     let spread = desired.tag().spread();
     let situation = telling::situation(trouble);
@@ -83,7 +88,7 @@ pub fn after_trouble(desired: &Desired, observed: &Observed, now: Now) -> Option
             | Class::RateLimited
             | Class::Unavailable => backoff(failures, 30 * SECOND, PROBE, spread),
         };
-        return Some(Plan::blocked(now, probe, situation));
+        return Plan::blocked(now, probe, situation);
     }
     let own = now.boot.after(trouble.retry_after.unwrap_or_default().max(backoff(
         failures,
@@ -92,7 +97,7 @@ pub fn after_trouble(desired: &Desired, observed: &Observed, now: Now) -> Option
         spread,
     )));
     let until = until.map_or(own, |gate| if trouble.class == Class::RateLimited { gate } else { gate.max(own) });
-    Some(Plan::rest(until, situation))
+    Plan::rest(until, situation)
 }
 
 /// The refusal that is still to be respected, if any: a person has not acted since, and its time is not over.

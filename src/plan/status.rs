@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::wiring::{look_at, wiring};
-use super::{Claim, Desired, Observed, Situation};
+use super::{Claim, Desired, Observed, Situation, by_hand, price};
 use crate::api::conditions;
 use crate::api::v1alpha1::{ClinicPhoneNumberStatus, WebhookStatus};
 use crate::domain::{Field, Now};
@@ -20,6 +20,8 @@ pub fn render(
     let mut new = old.clone();
     // What cannot be read is left as it stands: it may be all that tells of a number.
     if observed.corrupt.is_none() {
+        price::show(&mut new, desired, observed);
+        by_hand::show(&mut new, desired, observed, now);
         facts(&mut new, desired, observed, now);
     }
     if let Some(situation) = situation {

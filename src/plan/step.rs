@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{E164, Field, Moment, Now, PhoneNumberSid, Purchase, Search};
+use crate::domain::{CountryCode, E164, Field, Moment, Now, PhoneNumberSid, Purchase, Search};
 
 use super::{Claim, Held, Situation};
 
@@ -76,6 +76,22 @@ pub enum Step {
         /// The search.
         search: Search,
     },
+    /// Look whether this very number is on offer as this search describes it.
+    FindOffer {
+        /// The number.
+        number: E164,
+        /// Country and kind, and the number as the pattern.
+        search: Search,
+    },
+    /// Read what numbers of a country cost this account, in a reading that began after this moment.
+    ReadPrices {
+        /// The country.
+        country: CountryCode,
+        /// Only a reading that began later will do.
+        after: Moment,
+    },
+    /// Note which numbers other resources claim, as the watch last told it.
+    NoteClaims,
     /// Read, uncached, which other resources claim this number.
     LookAtRivals {
         /// The number.
@@ -142,6 +158,9 @@ impl Step {
             Self::List { .. } => "List",
             Self::GetNumber { .. } => "GetNumber",
             Self::Search { .. } => "Search",
+            Self::FindOffer { .. } => "FindOffer",
+            Self::ReadPrices { .. } => "ReadPrices",
+            Self::NoteClaims => "NoteClaims",
             Self::LookAtRivals { .. } => "LookAtRivals",
             Self::LookAtOwners => "LookAtOwners",
             Self::Save { .. } => "Save",

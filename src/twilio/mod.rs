@@ -43,7 +43,6 @@ pub use accounts::{Account, AccountStatus, AccountType};
 pub use credentials::{Auth, Credentials, CredentialsProblem, SecretKeys};
 pub use endpoints::{EndpointError, Endpoints, Product};
 pub use numbers::Released;
-pub use pricing::NumberPrices;
 pub use transport::{NetworkError, NetworkOptions, Transport, TransportError, network};
 
 use error::{Failure, trouble};

@@ -1,31 +1,10 @@
 //! What numbers cost (<https://www.twilio.com/docs/phone-numbers/pricing>).
 
 use http::Method;
-use rust_decimal::Decimal;
 
 use super::wire::{self, WirePrices};
 use super::{Call, Client, Credentials, Product};
-use crate::domain::{CountryCode, Currency, Money, NumberType, Trouble};
-
-/// What a number of one country costs a month, before carrier and registration fees.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NumberPrices {
-    currency: Currency,
-    monthly: Vec<(NumberType, Decimal)>,
-}
-
-impl NumberPrices {
-    /// Prices from their parts.
-    pub fn new(currency: Currency, monthly: Vec<(NumberType, Decimal)>) -> Self {
-        Self { currency, monthly }
-    }
-
-    /// The monthly price of one kind of number; `None`: Twilio does not tell, which is not the same as free.
-    pub fn monthly(&self, number_type: NumberType) -> Option<Money> {
-        let (_, amount) = self.monthly.iter().find(|(kind, _)| *kind == number_type)?;
-        Some(Money { amount: *amount, currency: self.currency.clone() })
-    }
-}
+use crate::domain::{CountryCode, Currency, NumberPrices, NumberType, Trouble};
 
 impl Client {
     /// The account's own monthly prices for numbers of one country (Pricing v1: v2 has none for numbers).
@@ -56,7 +35,7 @@ fn prices(wire: WirePrices, country: &CountryCode) -> Result<NumberPrices, Strin
         // `current_price` is what this account pays, discounts included.
         Some((number_type(&price.number_type.0)?, price.current_price.0.or(price.base_price.0)?))
     });
-    Ok(NumberPrices { currency, monthly: monthly.collect() })
+    Ok(NumberPrices::new(currency, monthly.collect()))
 }
 
 /// Twilio spells one kind in five ways: `TollFree`, `toll_free`, `toll free`, `tollfree`, `toll-free`.

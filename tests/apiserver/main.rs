@@ -11,6 +11,7 @@ mod credentials;
 mod deletion;
 mod examples;
 mod faults;
+mod guards;
 mod harness;
 mod process;
 mod purchase;

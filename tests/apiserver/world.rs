@@ -54,6 +54,8 @@ pub struct Options {
     pub observe: Duration,
     /// `--max-purchases-per-hour`.
     pub limit: u32,
+    /// `--previous-installation-id`.
+    pub previous: Option<String>,
     /// `--default-sms-webhook-url`.
     pub webhook: Option<&'static str>,
     /// Namespaces to serve besides the test's own, by what is appended to its name.
@@ -64,7 +66,14 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { observe: Duration::from_secs(3600), limit: 1000, webhook: None, clinics: &[], everywhere: false }
+        Self {
+            observe: Duration::from_secs(3600),
+            limit: 1000,
+            previous: None,
+            webhook: None,
+            clinics: &[],
+            everywhere: false,
+        }
     }
 }
 
@@ -95,7 +104,7 @@ impl Account {
 /// One request that the operator sent to Twilio.
 #[derive(Clone, Debug)]
 pub struct Sent {
-    /// `search`, `list`, `buy`, `get`, `update` or `release`.
+    /// `search`, `prices`, `list`, `buy`, `get`, `update` or `release`.
     pub what: &'static str,
     /// The form, decoded.
     pub form: Vec<(String, String)>,
@@ -109,6 +118,7 @@ impl Sent {
         let all = path.ends_with("/IncomingPhoneNumbers.json");
         let what = match request.method().as_str() {
             "GET" if path.contains("/AvailablePhoneNumbers/") => "search",
+            "GET" if path.starts_with("/v1/PhoneNumbers/Countries/") => "prices",
             "GET" if all => "list",
             "GET" if path.contains("/IncomingPhoneNumbers/") => "get",
             "POST" if all => "buy",
@@ -234,7 +244,7 @@ impl World {
         let settings = controller::Settings {
             defaults: Defaults {
                 installation: InstallationId::parse(&self.installation)?,
-                previous_installation: None,
+                previous_installation: self.options.previous.as_deref().map(InstallationId::parse).transpose()?,
                 sms_webhook_url: self.options.webhook.map(str::to_owned),
                 observe_interval: self.options.observe,
             },

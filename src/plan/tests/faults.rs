@@ -51,7 +51,7 @@ const SEND: [Fault; 14] = [
 /// The faults that a step can meet.
 fn faults(step: &str) -> Vec<Fault> {
     match step {
-        "list" | "get" | "search" => LOOK.to_vec(),
+        "list" | "get" | "search" | "offer" | "prices" => LOOK.to_vec(),
         "post" | "update" | "release" => SEND.to_vec(),
         "stamp" => WRITE.into_iter().chain(STAMP).collect(),
         "finalizer" | "announce" | "record" | "clear" | "stamp release" | "let go" => WRITE.to_vec(),
@@ -213,6 +213,8 @@ fn pairs(names: &[&str], modes: &[Mode], next_steps: usize) {
 const DELETED: &str = "deleted while a purchase is unresolved";
 const STRIPPED: &str = "stripped and applied again while a purchase is under way";
 const UNTAGGED: &str = "adoption of an untagged number";
+const LIMITED: &str = "an exact number within the limit";
+const SOLD: &str = "chosen by hand within a limit and sold meanwhile, then another one";
 const ANOTHERS: &str = "adoption from another installation";
 
 #[test]
@@ -241,9 +243,20 @@ fn a_release_survives_pairs_of_faults() {
 }
 
 #[test]
+fn a_limited_purchase_survives_pairs_of_faults() {
+    pairs(&[LIMITED], &MODES[2..3], 5);
+}
+
+#[test]
+fn a_choice_by_hand_survives_pairs_of_faults() {
+    pairs(&[SOLD], &MODES[3..], 3);
+}
+
+#[test]
 #[ignore = "takes minutes"]
 fn everything_survives_pairs_of_faults() {
-    pairs(&["purchase", "exact number", UNTAGGED, ANOTHERS, DELETED, STRIPPED, "release"], &MODES, 14);
+    let all = ["purchase", "exact number", UNTAGGED, ANOTHERS, DELETED, STRIPPED, "release", LIMITED, SOLD];
+    pairs(&all, &MODES, 14);
 }
 
 /// A schedule: who takes the next turns, and how many.

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::pass::{Turn, restart, run};
 use super::twilio::CallFault;
 use super::world::{WINDOW, World, account, credentials, key, number, search};
-use crate::api::v1alpha1::{ClaimOutcome, ClinicPhoneNumber, ClinicPhoneNumberStatus, DeletionPolicy, Origin};
+use crate::api::v1alpha1::{
+    ClaimOutcome, ClinicPhoneNumber, ClinicPhoneNumberStatus, DeletionPolicy, Origin, Price, PurchasePolicy,
+};
 use crate::api::{FORGET_NUMBER, REQUESTED_AT};
 use crate::domain::{Class, InstallationId, Moment};
 use crate::plan::ObjectKey;
@@ -165,6 +167,42 @@ fn lose(w: &mut World) {
     let number = w.holds("a").unwrap();
     w.twilio.held.retain(|_, s| s.number.phone_number != number);
     w.annotate("a", REQUESTED_AT, "lost");
+}
+
+fn limit(amount: &str) -> Price {
+    Price { amount: amount.to_owned(), currency: "USD".to_owned() }
+}
+
+fn limited(w: &mut World, amount: &str) {
+    buy(w);
+    w.edit("a", |o| o.spec.max_monthly_price = Some(limit(amount)));
+}
+
+fn price(w: &World) -> Option<String> {
+    w.status("a").monthly_price.map(|p| format!("{} {}", p.amount, p.currency))
+}
+
+fn by_hand(w: &mut World) {
+    let mut spec = search();
+    spec["purchasePolicy"] = "Manual".into();
+    w.apply("a", spec);
+}
+
+fn offered(w: &World) -> Vec<String> {
+    w.status("a").candidates.into_iter().map(|c| c.phone_number).collect()
+}
+
+fn awaits_any(w: &World) -> bool {
+    w.reason("a") == "AwaitingApproval"
+        && w.status("a").observed_generation == w.object("a").metadata.generation
+        && w.twilio.sales.is_empty()
+        && w.status("a").claim.is_none_or(|c| !matches!(c.outcome, ClaimOutcome::Unknown | ClaimOutcome::Held))
+}
+
+fn awaits(w: &World, numbers: &[u32]) -> bool {
+    awaits_any(w)
+        && offered(w) == numbers.iter().map(|n| number(*n).to_string()).collect::<Vec<_>>()
+        && w.status("a").candidates_as_of.is_some()
 }
 
 /// Every life. Each is run without faults here, and with each fault at each step in [`super::faults`].
@@ -797,6 +835,143 @@ pub fn lives() -> Vec<Life> {
                     bought,
                 ),
             ],
+        ),
+        life(
+            "a price above the limit, then a higher limit",
+            1,
+            false,
+            vec![
+                (|w| limited(w, "1.14"), |w| stalled(w, "PriceAboveLimit") && w.status("a").claim.is_none()),
+                (
+                    |w| w.edit("a", |o| o.spec.max_monthly_price.as_mut().unwrap().amount = "1.15".into()),
+                    |w| bought(w) && price(w).as_deref() == Some("1.15 USD"),
+                ),
+            ],
+        ),
+        life(
+            "a price above the limit, then a lower price",
+            1,
+            false,
+            vec![
+                (|w| limited(w, "1.1"), |w| stalled(w, "PriceAboveLimit")),
+                (|w| w.twilio.price = Some((110, "USD")), |w| bought(w) && price(w).as_deref() == Some("1.10 USD")),
+            ],
+        ),
+        life(
+            "an exact number within the limit",
+            1,
+            true,
+            vec![(
+                |w| {
+                    limited(w, "1.50");
+                    w.edit("a", |o| o.spec.phone_number = Some(number(2).to_string()));
+                },
+                |w| bought(w) && w.holds("a") == Some(number(2)),
+            )],
+        ),
+        life(
+            "a limit lowered while a purchase is unresolved, then raised",
+            1,
+            true,
+            vec![
+                (
+                    |w| {
+                        limited(w, "1.50");
+                        w.edit("a", |o| o.spec.phone_number = Some(number(2).to_string()));
+                        stop_after_stamp(w);
+                        w.edit("a", |o| o.spec.max_monthly_price.as_mut().unwrap().amount = "1.00".into());
+                    },
+                    // A refusal or a number that was sold after all is an end too.
+                    |w| stalled(w, "PriceAboveLimit") || bought(w),
+                ),
+                (|w| w.edit("a", |o| o.spec.max_monthly_price.as_mut().unwrap().amount = "1.50".into()), bought),
+            ],
+        ),
+        life(
+            "chosen by hand",
+            1,
+            true,
+            vec![
+                (by_hand, |w| awaits(w, &[1, 2, 3])),
+                (
+                    |w| w.edit("a", |o| o.spec.phone_number = Some(number(2).to_string())),
+                    |w| bought(w) && w.holds("a") == Some(number(2)) && w.status("a").candidates.is_empty(),
+                ),
+            ],
+        ),
+        life(
+            "chosen by hand and sold meanwhile, then another one",
+            1,
+            true,
+            vec![
+                (by_hand, |w| awaits(w, &[1, 2, 3])),
+                (
+                    |w| {
+                        w.twilio.stock = vec![number(1), number(3), number(4)];
+                        w.edit("a", |o| o.spec.phone_number = Some(number(2).to_string()));
+                    },
+                    |w| stalled(w, "NumberUnavailable") && offered(w) == [1, 3, 4].map(|n| number(n).to_string()),
+                ),
+                (
+                    |w| w.edit("a", |o| o.spec.phone_number = Some(number(4).to_string())),
+                    |w| bought(w) && w.holds("a") == Some(number(4)) && w.status("a").candidates.is_empty(),
+                ),
+            ],
+        ),
+        life(
+            "chosen by hand within a limit and sold meanwhile, then another one",
+            1,
+            true,
+            vec![
+                (
+                    |w| {
+                        by_hand(w);
+                        w.edit("a", |o| o.spec.max_monthly_price = Some(limit("1.50")));
+                    },
+                    |w| awaits(w, &[1, 2, 3]),
+                ),
+                (
+                    |w| {
+                        w.twilio.stock = vec![number(1), number(3)];
+                        w.edit("a", |o| o.spec.phone_number = Some(number(2).to_string()));
+                    },
+                    |w| stalled(w, "NumberUnavailable") && offered(w) == [1, 3].map(|n| number(n).to_string()),
+                ),
+                (
+                    |w| w.edit("a", |o| o.spec.phone_number = Some(number(3).to_string())),
+                    |w| bought(w) && w.holds("a") == Some(number(3)) && price(w).as_deref() == Some("1.15 USD"),
+                ),
+            ],
+        ),
+        life(
+            "Automatic, then by hand while a purchase is unresolved",
+            1,
+            true,
+            vec![
+                (
+                    |w| {
+                        buy(w);
+                        stop_after_stamp(w);
+                        w.edit("a", |o| o.spec.purchase_policy = PurchasePolicy::Manual);
+                    },
+                    |w| awaits_any(w) || bought(w),
+                ),
+                (
+                    |w| {
+                        let first = w.twilio.stock.first().cloned();
+                        if w.holds("a").is_none() {
+                            w.edit("a", |o| o.spec.phone_number = first.map(|n| n.to_string()));
+                        }
+                    },
+                    bought,
+                ),
+            ],
+        ),
+        life(
+            "deleted while a person is to choose",
+            0,
+            false,
+            vec![(by_hand, |w| awaits(w, &[1, 2, 3])), (|w| w.delete("a"), |w| w.gone("a"))],
         ),
         life(
             "another number is named",

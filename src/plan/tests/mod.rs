@@ -13,10 +13,12 @@
 )]
 
 mod faults;
+mod guards;
 mod lives;
 mod pass;
 mod properties;
 mod regressions;
+mod standing;
 mod table;
 mod twilio;
 mod world;

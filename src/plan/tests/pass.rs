@@ -1,6 +1,5 @@
 //! One pass, turn by turn, as `controller::reconcile` and `controller::execute` run it.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +8,9 @@ use k8s_openapi::jiff::Unit;
 use super::twilio::{CallFault, Effect};
 use super::world::{Fault, LATENCY, SEND_WITHIN, WINDOW, World};
 use crate::api::v1alpha1::{ClaimOutcome, ClinicPhoneNumber};
-use crate::domain::{AccountSid, Class, E164, Field, IncomingNumber, Mark, Meaning, Moment, Trouble};
+use crate::domain::{AccountSid, Class, CountryCode, E164, Field, IncomingNumber, Mark, Meaning, Moment, Trouble};
 use crate::plan::fuse::{self, Admission, Entry, Purpose};
-use crate::plan::observed::{CredentialsView, Rival, StampView};
+use crate::plan::observed::{CredentialsView, PricesView, Rival, StampView};
 use crate::plan::status;
 use crate::plan::{
     self, AccountList, Claim, Desired, Held, Kind, Memory, ObjectKey, Observed, Plan, Post, Situation, Step, plan,
@@ -68,6 +67,9 @@ pub fn name(step: &Step) -> &'static str {
         Step::List { .. } => "list",
         Step::GetNumber { .. } => "get",
         Step::Search { .. } => "search",
+        Step::FindOffer { .. } => "offer",
+        Step::ReadPrices { .. } => "prices",
+        Step::NoteClaims => "claims",
         Step::LookAtRivals { .. } => "rivals",
         Step::LookAtOwners => "owners",
         Step::Save { claim, held, .. } => match (claim, held) {
@@ -104,13 +106,7 @@ impl Pass {
         let was_suspect = memory.suspect;
         let mut observed = Observed::begin(object.status.as_ref(), memory, world.now.boot, WINDOW);
         observed.stopping = world.processes[process].stopping;
-        if observed.reported.generation != Some(desired.generation) {
-            observed.memory.failures = 0;
-        }
-        let asked = desired.requested_at.is_some() && desired.requested_at != observed.reported.requested_at;
-        if asked || observed.reported.generation != Some(desired.generation) {
-            observed.memory.repairs.clear();
-        }
+        observed.heed(&desired);
         let reserved = &mut world.processes[process].reserved;
         match observed.claim.as_ref().filter(|c| c.stands()) {
             Some(claim) => drop(reserve(reserved, &claim.number, key)),
@@ -181,6 +177,7 @@ impl Pass {
             }
             Ok(Turn::Gone) | Err(Stop::Gone) => {
                 world.processes[self.process].memories.remove(&self.key);
+                world.processes[self.process].reserved.retain(|_, holder| *holder != self.key);
                 Turn::Gone
             }
             Err(Stop::Conflict) if self.conflicts < 6 => match world.objects.get(&self.key).cloned() {
@@ -222,7 +219,7 @@ impl Pass {
         self.save(world, claim, held, situation, None)?;
         if let Some(situation) = situation {
             plan::remember(&self.desired, &mut self.observed, situation.kind, world.now);
-            let calm = matches!(situation.kind, Kind::Available | Kind::Suspended);
+            let calm = matches!(situation.kind, Kind::Available | Kind::Suspended | Kind::AwaitingApproval);
             self.observed.memory.failures = if calm { 0 } else { self.observed.memory.failures.saturating_add(1) };
             self.last = Some(situation.kind);
         }
@@ -288,7 +285,8 @@ impl Pass {
             Step::GetNumber { sid, .. } => {
                 let answer = self.gated(world, "FetchIncomingPhoneNumber", call, |world, _| {
                     let now = world.now.boot;
-                    Ok(world.twilio.held.get(&sid).filter(|s| s.listed <= now).map(|s| s.number.clone()))
+                    let known = world.twilio.held.get(&sid).filter(|s| s.listed <= now && !world.twilio.unknown_sids);
+                    Ok(known.map(|s| s.number.clone()))
                 });
                 if let Some(number) = answer {
                     self.observed.learn_number(number);
@@ -305,12 +303,27 @@ impl Pass {
                     self.observed.offers[index] = Some(offers);
                 }
             }
+            Step::FindOffer { number, .. } => {
+                let offers =
+                    self.gated(world, "ListAvailablePhoneNumberLocal", call, |world, _| Ok(world.twilio.search()));
+                if let Some(offers) = offers {
+                    self.observed.learn_offer(number, offers);
+                }
+            }
+            Step::ReadPrices { country, after } => self.prices(world, country, after, call),
+            Step::NoteClaims => {
+                let others = world.objects.iter().filter(|(key, _)| **key != self.key);
+                let claims = others.filter_map(|(_, other)| other.status.as_ref()?.claim.as_ref());
+                let stands =
+                    |c: &&crate::api::v1alpha1::Claim| matches!(c.outcome, ClaimOutcome::Unknown | ClaimOutcome::Held);
+                self.observed.learn_claims(claims.filter(stands).map(|c| E164::parse(&c.phone_number).unwrap()));
+            }
             Step::LookAtRivals { number } => self.rivals(world, number),
             Step::LookAtOwners => {
-                let id = &world.defaults.installation;
-                let owners: HashSet<_> =
-                    world.objects.keys().filter(|k| **k != self.key).map(|k| id.tag(&k.namespace, &k.name)).collect();
-                self.observed.owners = Some(owners);
+                let ids = || std::iter::once(&world.defaults.installation).chain(&world.defaults.previous_installation);
+                let others = world.objects.keys().filter(|k| **k != self.key);
+                let owners = others.flat_map(|k| ids().map(|id| id.tag(&k.namespace, &k.name)));
+                self.observed.owners = Some(owners.collect());
             }
             Step::Save { claim, held, .. } => {
                 if let Some(claim) = claim.as_ref().filter(|c| c.announced()) {
@@ -319,6 +332,9 @@ impl Pass {
                         self.observed.claimed.insert(claim.number.clone());
                         return Ok(Turn::On);
                     }
+                    let exact = self.observed.on_offer.iter().filter_map(|(_, offer)| offer.as_ref());
+                    let offers = self.observed.offers.iter().flatten().flatten().chain(exact);
+                    self.observed.place = offers.into_iter().find(|o| o.phone_number == claim.number).cloned();
                 }
                 self.save(world, claim, held, Some(situation), fault)?;
             }
@@ -501,6 +517,29 @@ impl Pass {
         }
     }
 
+    fn prices(&mut self, world: &mut World, country: CountryCode, after: Moment, fault: Option<CallFault>) {
+        let (_, fingerprint) = self.credentials();
+        let known = world.processes[self.process].prices.get(&fingerprint).filter(|(_, at)| *at > after).cloned();
+        let view = match (known, self.closed(world)) {
+            (Some((prices, at)), _) => PricesView::Read(prices, at),
+            (None, Some((trouble, until))) => PricesView::Unread(trouble, Some(until)),
+            (None, None) => {
+                let started = world.now.boot;
+                let result = send(world, "FetchPhoneNumberCountry", fault, |world, _| world.twilio.prices());
+                let until = self.note(world, result.as_ref().map(|_| ()));
+                match result {
+                    Ok(prices) => {
+                        let kept = (prices.clone(), started);
+                        world.processes[self.process].prices.insert(fingerprint, kept);
+                        PricesView::Read(prices, started)
+                    }
+                    Err(trouble) => PricesView::Unread(trouble, until),
+                }
+            }
+        };
+        self.observed.learn_prices(country, view);
+    }
+
     fn list(&mut self, world: &mut World, after: Moment, fault: Option<CallFault>) {
         let (account, _) = self.credentials();
         let shared = world.processes[self.process].lists.get(&account).filter(|l| l.started > after).cloned();
@@ -632,6 +671,23 @@ impl Pass {
         }
     }
 
+    /// A purchase that the spec in force at its stamp does not allow: nobody chose the number, or it costs too much.
+    fn check_wish(&self, world: &mut World, number: &E164) {
+        let Ok(wish) = &self.desired.wish else { return };
+        if wish.manual && wish.exact.as_ref() != Some(number) {
+            world.violations.push(format!("{number} is bought, and nobody chose it"));
+        }
+        if let Some(limit) = &wish.limit {
+            let price = world.twilio.price.map(|(cents, currency)| (rust_decimal::Decimal::new(cents, 2), currency));
+            let within = price.is_some_and(|(amount, currency)| {
+                currency == limit.most.currency.as_ref() && amount <= limit.most.amount
+            });
+            if !within || world.twilio.elsewhere.contains(number) {
+                world.violations.push(format!("{number} is bought at {price:?}, and {:?} is the limit", limit.most));
+            }
+        }
+    }
+
     /// Nothing is written to a number that carries somebody else's tag, unless a person allowed it.
     fn guard(&self, world: &mut World, sid: &crate::domain::PhoneNumberSid, fields: &[(Field, String)]) {
         let Some(held) = world.twilio.held.get(sid) else { return };
@@ -650,6 +706,7 @@ impl Pass {
         let (operation, what) = match post {
             Post::Buy(purchase) => {
                 assert_eq!(stamped, purchase.phone_number, "stamped for another number");
+                self.check_wish(world, &stamped);
                 if let Some(held) = world.twilio.holding(&account, &stamped).cloned() {
                     let lagging = world.twilio.held[&held.sid].listed > world.now.boot;
                     let foreign = held.mark().is_none_or(|m| !self.desired.is_mine(&m));
@@ -693,6 +750,10 @@ fn send<T>(
     if world.twilio.suspended {
         world.advance(LATENCY);
         return Err(super::twilio::trouble(operation, Meaning::Credentials, Class::AccountSuspended));
+    }
+    if world.twilio.denied.contains(&operation) {
+        world.advance(LATENCY);
+        return Err(super::twilio::trouble(operation, Meaning::Credentials, Class::CredentialsRejected));
     }
     if fault != Some(CallFault::NotSent) {
         *world.twilio.calls.entry(operation).or_default() += 1;

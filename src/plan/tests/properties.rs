@@ -4,15 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use rust_decimal::Decimal;
 
 use super::twilio::{incoming, sid, trouble};
 use super::world::{WINDOW, World, account, credentials, key, number, search};
 use crate::api::conditions::ConditionType;
 use crate::api::v1alpha1::{AdoptionPolicy, ClaimOutcome, DeletionPolicy, Origin};
-use crate::domain::{AvailableNumber, Capabilities, Class, IncomingNumber, InstallationId, Meaning, Moment, Now};
-use crate::plan::desired::{Defaults, Desired, SpecProblem};
+use crate::domain::{
+    AvailableNumber, Capabilities, Class, CountryCode, Currency, IncomingNumber, InstallationId, Meaning, Moment,
+    Money, Now, NumberPrices, NumberType,
+};
+use crate::plan::desired::{Defaults, Desired, Limit, SpecProblem};
 use crate::plan::fuse::Admission;
-use crate::plan::observed::{Checked, CredentialsView, Rival, StampView};
+use crate::plan::observed::{Checked, CredentialsView, PricesView, Rival, StampView};
 use crate::plan::refusal::Refusal;
 use crate::plan::{
     AccountList, Claim, Held, Kind, Memory, ObjectKey, Observed, Plan, Post, Situation, Step, plan, remember,
@@ -86,6 +90,14 @@ fn claim(c: &mut Choices<'_>, desired: &Desired, world: &World) -> Claim {
     claim
 }
 
+fn money(cents: i64, currency: &str) -> Money {
+    Money { amount: Decimal::new(cents, 2), currency: Currency::parse(currency).unwrap() }
+}
+
+fn country(code: &str) -> CountryCode {
+    CountryCode::parse(code).unwrap()
+}
+
 fn desired(c: &mut Choices<'_>, world: &World) -> Desired {
     let mut w = world.clone();
     let mut spec = search();
@@ -109,6 +121,12 @@ fn desired(c: &mut Choices<'_>, world: &World) -> Desired {
     if let Ok(wish) = &mut desired.wish {
         wish.adoption = c.one(&[AdoptionPolicy::Never, AdoptionPolicy::IfOwned, AdoptionPolicy::TakeOver]);
         wish.may_buy = !c.rarely();
+        wish.manual = c.of(4) == 0;
+        wish.limit = (c.of(3) == 0).then(|| Limit {
+            most: money(if c.yes() { 115 } else { 100 }, if c.rarely() { "CAD" } else { "USD" }),
+            country: country("CA"),
+            number_type: NumberType::Local,
+        });
         if c.rarely() {
             wish.searches.clear();
         }
@@ -185,6 +203,25 @@ fn observed(c: &mut Choices<'_>, desired: &Desired, world: &World) -> Observed {
         o.offers = vec![Some((1..=u32::from(c.of(4))).map(offer).collect())];
     }
     if c.yes() {
+        let offer = o.offers.iter().flatten().flatten().find(|_| c.yes()).cloned();
+        let which = offer.as_ref().map_or(number(1), |offer| offer.phone_number.clone());
+        o.on_offer = Some((which, offer));
+    }
+    if c.of(4) != 0 {
+        let mut monthly = vec![(NumberType::TollFree, Decimal::new(50, 2))];
+        if !c.rarely() {
+            monthly.push((NumberType::Local, Decimal::new(c.one(&[100, 115, 130]), 2)));
+        }
+        let prices = NumberPrices::new(Currency::parse(c.one(&["USD", "USD", "CAD"])).unwrap(), monthly);
+        let view = if c.rarely() {
+            PricesView::Unread(trouble("FetchPhoneNumberCountry", c.one(&MEANINGS), c.one(&CLASSES)), None)
+        } else {
+            PricesView::Read(prices, c.moment())
+        };
+        o.prices = Some((country(if c.rarely() { "US" } else { "CA" }), view));
+    }
+    o.claims_noted = c.yes();
+    if c.yes() {
         let name = c.one(&["0", "z"]);
         let rivals = if c.yes() { vec![Rival { key: ObjectKey { ..key(name) }, sent: c.yes() }] } else { Vec::new() };
         o.rivals = Some((number(u32::from(c.of(3)) + 1), rivals));
@@ -239,6 +276,14 @@ fn observed(c: &mut Choices<'_>, desired: &Desired, world: &World) -> Observed {
     o
 }
 
+/// Whether a price of the right numbers, read within a quarter of an hour, is within the limit and in its currency.
+fn within(limit: &Limit, o: &Observed, now: Now) -> bool {
+    let Some((of, PricesView::Read(prices, at))) = &o.prices else { return false };
+    let price = prices.monthly(limit.number_type);
+    let cheap = price.is_some_and(|p| p.currency == limit.most.currency && p.amount <= limit.most.amount);
+    *of == limit.country && cheap && now.boot.since(*at) < Duration::from_secs(900)
+}
+
 fn check(desired: &Desired, o: &Observed, now: Now) -> Result<(), TestCaseError> {
     let decided = plan(desired, o, now);
     prop_assert_eq!(&decided, &plan(desired, o, now), "one answer");
@@ -270,6 +315,13 @@ fn check(desired: &Desired, o: &Observed, now: Now) -> Result<(), TestCaseError>
             match post {
                 Post::Buy(purchase) => {
                     prop_assert_eq!(&purchase.phone_number, &claim.number);
+                    let wish = desired.wish.as_ref().unwrap();
+                    prop_assert!(!wish.manual || wish.exact.as_ref() == Some(&claim.number), "nobody chose it");
+                    if let Some(limit) = &wish.limit {
+                        prop_assert!(within(limit, o, now), "{:?} {:?}", limit, o.prices);
+                        let proven = o.on_offer.as_ref().is_some_and(|(n, it)| *n == claim.number && it.is_some());
+                        prop_assert!(before.attempts > 0 || wish.exact.is_none() || proven, "of another kind");
+                    }
                     let mine = o.list.as_ref().unwrap().number(&claim.number).is_none();
                     prop_assert!(mine, "nothing that is held is bought");
                 }
@@ -305,6 +357,10 @@ fn check(desired: &Desired, o: &Observed, now: Now) -> Result<(), TestCaseError>
             prop_assert!(desired.is_mine(&mark) && !mark.adopted);
         }
         Step::Save { claim, .. } => {
+            if let Some(announced) = claim.as_ref().filter(|c| c.announced()) {
+                let wish = desired.wish.as_ref().unwrap();
+                prop_assert!(!wish.by_hand(), "{} is announced, and nobody chose it", announced.number);
+            }
             let open = o.claim.as_ref().filter(|c| c.unsettled() && o.held.is_none());
             if let Some(open) = open {
                 let kept = claim.as_ref().is_some_and(|c| c.number == open.number && c.attempts >= open.attempts);
@@ -316,6 +372,9 @@ fn check(desired: &Desired, o: &Observed, now: Now) -> Result<(), TestCaseError>
         | Step::List { .. }
         | Step::GetNumber { .. }
         | Step::Search { .. }
+        | Step::FindOffer { .. }
+        | Step::ReadPrices { .. }
+        | Step::NoteClaims
         | Step::LookAtRivals { .. }
         | Step::LookAtOwners
         | Step::ReadDiscovery
@@ -328,7 +387,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 20000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_decision_is_total_and_money_is_behind_a_stamp(bytes in proptest::collection::vec(any::<u8>(), 128)) {
+    fn the_decision_is_total_and_money_is_behind_a_stamp(bytes in proptest::collection::vec(any::<u8>(), 160)) {
         let world = World::new();
         let mut choices = Choices(bytes.iter());
         let desired = desired(&mut choices, &world);

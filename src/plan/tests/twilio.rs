@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use rust_decimal::Decimal;
+
 use crate::domain::{
-    AccountSid, AvailableNumber, Capabilities, Class, E164, Field, HttpMethod, IncomingNumber, Meaning, Moment, Now,
-    PhoneNumberSid, Purchase, Trouble,
+    AccountSid, AvailableNumber, Capabilities, Class, Currency, E164, Field, HttpMethod, IncomingNumber, Meaning,
+    Moment, Now, NumberPrices, NumberType, PhoneNumberSid, Purchase, Trouble,
 };
 
 /// What a faulty call meets.
@@ -58,6 +60,18 @@ pub struct Twilio {
     pub refuses: Option<Class>,
     /// On offer, and refused when they are asked for.
     pub taken: Vec<E164>,
+    /// On offer, and of another country or kind than the search's.
+    pub elsewhere: Vec<E164>,
+    /// The price of a number a month, in cents of a currency; `None`: not in the list.
+    pub price: Option<(i64, &'static str)>,
+    /// Answers every reading of prices with this refusal.
+    pub hides_prices: Option<Class>,
+    /// Every list is empty.
+    pub blank_lists: bool,
+    /// No number is known by its SID.
+    pub unknown_sids: bool,
+    /// Operations that the credentials may not use.
+    pub denied: Vec<&'static str>,
     /// The account is suspended.
     pub suspended: bool,
     /// Answers every release with a refusal.
@@ -155,14 +169,24 @@ impl Twilio {
     pub fn list(&self, account: &AccountSid, now: Now) -> Vec<IncomingNumber> {
         self.held
             .values()
-            .filter(|s| s.number.account == *account && s.listed <= now.boot)
+            .filter(|s| !self.blank_lists && s.number.account == *account && s.listed <= now.boot)
             .map(|s| s.number.clone())
             .collect()
+    }
+
+    pub fn prices(&self) -> Result<NumberPrices, Trouble> {
+        if let Some(class) = self.hides_prices {
+            return Err(trouble("FetchPhoneNumberCountry", Meaning::RefusedOtherwise, class));
+        }
+        let (_, currency) = self.price.unwrap_or((0, "USD"));
+        let list = self.price.iter().map(|(cents, _)| (NumberType::Local, Decimal::new(*cents, 2))).collect();
+        Ok(NumberPrices::new(Currency::parse(currency).unwrap(), list))
     }
 
     pub fn search(&self) -> Vec<AvailableNumber> {
         self.stock
             .iter()
+            .filter(|n| !self.elsewhere.contains(n))
             .map(|n| AvailableNumber {
                 phone_number: n.clone(),
                 friendly_name: n.national(),

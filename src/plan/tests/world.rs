@@ -10,7 +10,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::twilio::{CallFault, Twilio};
 use crate::api::FINALIZER;
 use crate::api::v1alpha1::{ClaimOutcome, ClinicPhoneNumber, ClinicPhoneNumberSpec, ClinicPhoneNumberStatus};
-use crate::domain::{AccountSid, E164, InstallationId, Moment, Now, OwnerTag, Trouble};
+use crate::domain::{AccountSid, E164, InstallationId, Moment, Now, NumberPrices, OwnerTag, Trouble};
 use crate::plan::desired::Defaults;
 use crate::plan::fuse::Entry;
 use crate::plan::observed::CredentialsView;
@@ -49,6 +49,7 @@ pub struct Process {
     pub lists: HashMap<AccountSid, Arc<AccountList>>,
     pub circuits: HashMap<[u8; 32], (Trouble, Moment, u32)>,
     pub paused: Option<(Trouble, Moment)>,
+    pub prices: HashMap<[u8; 32], (NumberPrices, Moment)>,
     pub reserved: HashMap<E164, ObjectKey>,
     pub stopping: bool,
 }
@@ -123,7 +124,12 @@ impl World {
                 wall: Timestamp::from_second(1_800_000_000).unwrap(),
                 boot: Moment::since_boot(Duration::from_secs(100_000)),
             },
-            twilio: Twilio { stock: vec![number(1), number(2), number(3)], upsert: true, ..Twilio::default() },
+            twilio: Twilio {
+                stock: vec![number(1), number(2), number(3)],
+                upsert: true,
+                price: Some((115, "USD")),
+                ..Twilio::default()
+            },
             objects: BTreeMap::new(),
             secrets: BTreeMap::new(),
             ledger: Vec::new(),

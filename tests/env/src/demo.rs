@@ -23,6 +23,9 @@ const NAME: &str = "reception";
 /// The example that is there to be released.
 const CAMPAIGN: (&str, &str) = ("clinique-temporaire", "campaign");
 
+/// The example whose number is chosen by hand.
+const CHOOSER: (&str, &str) = ("clinique-montmagny", "reception");
+
 /// The clinic whose purchase is left without an answer.
 const UNLUCKY: &str = "clinique-sans-reponse";
 const UNLUCKY_ACCOUNT: &str = "AC99999999999999999999999999999999";
@@ -80,11 +83,12 @@ type Section = fn(&mut Demo) -> Result<(), Failure>;
 impl Demo {
     /// Plays each section; one that goes wrong does not keep the next from being played, unless it is the first.
     fn play(&mut self) {
-        let sections: [(&str, Section); 11] = [
+        let sections: [(&str, Section); 12] = [
             ("The examples are applied", Self::apply),
             ("What people see", Self::look),
             ("One resource, closer", Self::closer),
             ("What was bought", Self::bought),
+            ("A number is chosen by hand", Self::choose),
             ("A message comes in", Self::message),
             ("The webhook changes", Self::rewire),
             ("The operator is killed and started again", Self::restart),
@@ -272,6 +276,31 @@ impl Demo {
         Ok(())
     }
 
+    fn choose(&mut self) -> Result<(), Failure> {
+        let (namespace, name) = CHOOSER;
+        self.report.say(
+            "purchasePolicy: Manual buys nothing by itself. It lists numbers to choose from, and what each costs:",
+        );
+        let template = "jsonpath={.status.monthlyPrice.amount} {.status.monthlyPrice.currency}{\"\\n\"}\
+                        {range .status.candidates[0:5]}{.phoneNumber} {.locality}{\"\\n\"}{end}";
+        let shown = self.show(&["get", "cpn", name, "-n", namespace, "-o", template])?;
+        let chosen = shown.lines().last().and_then(|line| line.split(' ').next()).unwrap_or_default().to_owned();
+        self.report.say("Somebody names one of them, and it is bought:");
+        let patch = json!({"spec": {"phoneNumber": chosen}}).to_string();
+        self.show(&["patch", "cpn", name, "-n", namespace, "--type", "merge", "-p", &patch])?;
+        let resource = self.ready(namespace, name)?;
+        self.report.check(
+            "it holds the number that was chosen",
+            &chosen.as_str(),
+            &text(&resource, "/status/phoneNumber"),
+        );
+        let sold = self.stage.purchases()?.iter().filter(|sale| text(sale, "/phoneNumber") == chosen).count();
+        self.report.check("it was bought once", &1, &sold);
+        let left = items(&resource, "/status/candidates").len();
+        self.report.check("the list has gone", &0, &left);
+        Ok(())
+    }
+
     fn message(&mut self) -> Result<(), Failure> {
         let resource = self.ready(CLINIC, NAME)?;
         let number = text(&resource, "/status/phoneNumber").to_owned();
@@ -428,7 +457,8 @@ impl Demo {
 
     fn total(&mut self) -> Result<(), Failure> {
         self.report.say("Through kills, a lost answer and deletions, each resource that buys has bought once:");
-        let buyers = self.examples.iter().filter(|example| buys(example)).count() + 1;
+        // The one that was chosen by hand, and the one whose purchase had no answer.
+        let buyers = self.examples.iter().filter(|example| buys(example)).count() + 2;
         let purchases = self.stage.purchases()?;
         let numbers: BTreeSet<&str> = purchases.iter().map(|sale| text(sale, "/phoneNumber")).collect();
         self.report.check(&format!("{buyers} resources, {buyers} purchases"), &buyers, &purchases.len());
