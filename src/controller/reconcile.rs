@@ -35,7 +35,7 @@ pub(super) enum Next {
 /// # Errors
 /// When the API server is in the way; never because of Twilio, whose trouble ends in status.
 pub async fn reconcile(object: Arc<ClinicPhoneNumber>, context: Arc<Context>) -> Result<Action, Error> {
-    Ok(match pass_over(object, &context).await? {
+    Ok(match Box::pin(pass_over(object, &context)).await? {
         Next::After(delay) => Action::requeue(delay),
         Next::OnChange => Action::await_change(),
     })

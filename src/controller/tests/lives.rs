@@ -53,7 +53,7 @@ impl Life {
                     let stopped = world
                         .go(
                             |w| !w.hub.inner().dies_after_stamp || w.status("a").claim.is_some_and(|c| c.attempts > 0),
-                            60,
+                            400,
                         )
                         .await;
                     world.hub.inner().dies_after_stamp = false;
@@ -543,11 +543,12 @@ pub fn lives() -> Vec<Life> {
             ],
         ),
         life(
-            "two resources, two numbers on offer",
+            "two resources, few numbers on offer",
             1,
             vec![(
                 Do(|w| {
-                    w.stock(2);
+                    // One more than they need, should one be refused.
+                    w.stock(3);
                     buy(w);
                     w.apply("b", &search());
                 }),

@@ -5,6 +5,16 @@
 //! that; `truth` compares status with the account. `exhaustive` replays every life with every fault at every call.
 //! Pairs of faults are tried one level below, over the decision alone (`plan::tests::faults`).
 
+#![allow(
+    clippy::large_futures,
+    clippy::needless_pass_by_value,
+    clippy::similar_names,
+    clippy::type_complexity,
+    clippy::unit_arg,
+    clippy::wildcard_enum_match_arm,
+    reason = "lives are tables of small functions, and nothing here ships"
+)]
+
 mod clock;
 mod exhaustive;
 mod fault;
