@@ -174,3 +174,27 @@ pub fn remember(desired: &Desired, observed: &mut Observed, now: Now) {
         observed.memory.offered = Some(Offered { generation: desired.generation, at: now.boot, rounds });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Capabilities, E164};
+
+    #[test]
+    fn texts_of_candidates_are_cut_at_a_character_and_empty_ones_left_out() {
+        let offer = AvailableNumber {
+            phone_number: E164::parse("+14185550100").unwrap(),
+            friendly_name: "é".repeat(1000),
+            locality: Some(String::new()),
+            region: Some("QC".to_owned()),
+            country: None,
+            capabilities: Capabilities { sms: true, ..Capabilities::default() },
+            address_requirements: String::new(),
+        };
+        let shown = candidate(&offer);
+        assert_eq!(shown.friendly_name.as_deref(), Some("é".repeat(32).as_str()));
+        assert_eq!((shown.locality, shown.region.as_deref()), (None, Some("QC")));
+        let all = vec![candidate(&offer); MOST];
+        assert!(serde_json::to_string(&all).unwrap().len() < 10_000);
+    }
+}
