@@ -8,6 +8,7 @@
 //! `acquire` (nothing sent yet), `resolve` (something was sent), `keep` (a number is held), `let_go` (deletion).
 
 mod acquire;
+pub mod audit;
 pub mod claim;
 pub mod desired;
 pub mod fuse;
