@@ -79,7 +79,8 @@ fn findings(report: &Value) -> Vec<(String, String, Vec<String>)> {
     let all = report.pointer("/accounts/0/findings").and_then(Value::as_array).into_iter().flatten();
     all.map(|finding| {
         let numbers = finding["numbers"].as_array().into_iter().flatten().map(|n| text(&n["phoneNumber"]));
-        (text(&finding["kind"]), text(&finding["resource"]["name"]), numbers.collect())
+        let resource = finding.pointer("/resource/name").map(text).unwrap_or_default();
+        (text(&finding["kind"]), resource, numbers.collect())
     })
     .collect()
 }
@@ -362,9 +363,9 @@ fn the_operator_audits_by_itself_and_tells_each_finding_once() -> Outcome {
         world.event("AuditTagHeldTwice", &[TWICE]).await?;
 
         // Some more audits say nothing new.
-        let last = running.figure(completed).await?;
+        let told_at = running.figure(completed).await?;
         world
-            .eventually("more audits", async || Ok((running.figure(completed).await? > last + 2).then_some(())))
+            .eventually("more audits", async || Ok((running.figure(completed).await? > told_at + 2).then_some(())))
             .await?;
         world.event("AuditOrphanNumbers", &[&orphan]).await?;
         world.event("AuditNumberGone", &[&lost]).await?;

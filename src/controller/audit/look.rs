@@ -277,7 +277,11 @@ fn secrets_of(subjects: &[Subject]) -> Vec<Named> {
 }
 
 fn obstacle(trouble: &Trouble) -> Obstacle {
-    if trouble.meaning == Meaning::Credentials { Obstacle::CredentialsRefused } else { Obstacle::Unreachable }
+    match trouble.meaning {
+        // Asking again would not change it.
+        Meaning::Credentials | Meaning::RefusedNumber | Meaning::RefusedOtherwise => Obstacle::CredentialsRefused,
+        Meaning::NotSent | Meaning::Throttled | Meaning::Ambiguous => Obstacle::Unreachable,
+    }
 }
 
 /// The gate had no place for so long.

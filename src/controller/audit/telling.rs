@@ -26,7 +26,7 @@ pub(super) enum News {
 /// What was told, and the last report of each account.
 #[derive(Debug, Default)]
 pub(super) struct Told {
-    told: HashMap<(AccountSid, String), String>,
+    texts: HashMap<(AccountSid, String), String>,
     accounts: BTreeMap<AccountSid, AccountReport>,
     unplaced: usize,
 }
@@ -42,8 +42,8 @@ impl Told {
             let sid = &account.account_sid;
             let mut once = |id: String, text: &str, tell: &mut dyn FnMut() -> News| {
                 let id = (sid.clone(), id);
-                if self.told.get(&id).is_none_or(|before| before != text) {
-                    self.told.insert(id.clone(), text.to_owned());
+                if self.texts.get(&id).is_none_or(|before| before != text) {
+                    self.texts.insert(id.clone(), text.to_owned());
                     news.push(tell());
                 }
                 standing.insert(id);
@@ -61,7 +61,7 @@ impl Told {
             report.accounts.iter().map(|a| &a.account_sid).collect(),
             report.accounts.iter().filter(|a| a.audited).map(|a| &a.account_sid).collect(),
         );
-        self.told.retain(|id, _| standing.contains(id) || (now.contains(&id.0) && !read.contains(&id.0)));
+        self.texts.retain(|id, _| standing.contains(id) || (now.contains(&id.0) && !read.contains(&id.0)));
         self.accounts.retain(|account, _| now.contains(account));
         for account in &report.accounts {
             let known = self.accounts.entry(account.account_sid.clone()).or_insert_with(|| account.clone());

@@ -120,7 +120,7 @@ const LOOKUPS: usize = 5;
 pub fn compare(installation: &InstallationId, question: &Question<'_>) -> Report {
     let accounts = accounts(question);
     let accounts = accounts.into_iter().map(|account| match question.seen.get(&account) {
-        Some(Seen::Listed(listing)) => audited(question, account, listing),
+        Some(Seen::Listed(listing)) => audited(question, &account, listing),
         Some(Seen::Not(obstacle, why)) => not_audited(question, account, *obstacle, why),
         None => not_audited(
             question,
@@ -170,11 +170,11 @@ fn unplaced(question: &Question<'_>) -> Vec<Unplaced> {
 }
 
 fn not_audited(question: &Question<'_>, account: AccountSid, obstacle: Obstacle, why: &str) -> AccountReport {
-    let uses = |s: &&Subject| {
+    let is_of_it = |s: &&Subject| {
         let named = question.secrets.get(&s.key).and_then(|n| n.as_ref().ok());
         s.accounts().chain(named).any(|a| *a == account)
     };
-    let users: BTreeSet<_> = question.resources.all_now().filter(uses).map(|s| s.key.to_string()).collect();
+    let users: BTreeSet<_> = question.resources.all_now().filter(is_of_it).map(|s| s.key.to_string()).collect();
     let users = users.into_iter().collect::<Vec<_>>();
     let message = format!("not audited: {why}{}", some_of("; used by ", &users));
     let finding = Finding {
@@ -189,9 +189,9 @@ fn not_audited(question: &Question<'_>, account: AccountSid, obstacle: Obstacle,
     AccountReport::new(account, false, Counts::default(), vec![finding])
 }
 
-fn audited(question: &Question<'_>, account: AccountSid, listing: &Listing) -> AccountReport {
-    let sorted = Sorted::new(question, &account, &listing.numbers);
-    let detail = |number: &IncomingNumber| NumberDetail::of(number, listing.prices.of(number));
+fn audited(question: &Question<'_>, account: &AccountSid, listing: &Listing) -> AccountReport {
+    let sorted = Sorted::new(question, account, &listing.numbers);
+    let detail = |number: &IncomingNumber| NumberDetail::of(number, listing.prices.of(number).as_ref());
     let mut findings = Vec::new();
     for (number, owner) in sorted.orphans() {
         let message = match owner {
@@ -228,7 +228,7 @@ fn audited(question: &Question<'_>, account: AccountSid, listing: &Listing) -> A
             numbers: group.numbers.iter().map(|n| detail(n)).collect(),
         }
     }));
-    let (gone, lacks) = absent(question, &account, listing);
+    let (gone, lacks) = absent(question, account, listing);
     for (subject, record) in gone {
         let elsewhere = listing.numbers.iter().find(|n| n.phone_number == record.number);
         let message = match elsewhere {

@@ -238,7 +238,7 @@ pub struct NumberDetail {
 }
 
 impl NumberDetail {
-    pub(super) fn of(number: &IncomingNumber, price: Option<Money>) -> Self {
+    pub(super) fn of(number: &IncomingNumber, price: Option<&Money>) -> Self {
         let mark = number.mark();
         let label = match &mark {
             Some(_) => number.friendly_name.split_once(']').map_or("", |(_, label)| label).trim(),
@@ -250,7 +250,7 @@ impl NumberDetail {
             tag: mark.map(|Mark { tag, .. }| tag),
             label: label.to_owned(),
             since: number.date_created.map(|at| at.to_string()),
-            monthly_cost: price.as_ref().map(Cost::from),
+            monthly_cost: price.map(Cost::from),
         }
     }
 

@@ -23,7 +23,8 @@ impl<'a> Resources<'a> {
     /// The resources as they were before the lists began, and as they were after they ended.
     pub fn new(ids: &Ids, before: &'a [Subject], after: &'a [Subject]) -> Self {
         // The later reading wins: what it says of a resource is newer.
-        let both = || before.iter().chain(after);
+        let (first, second) = (before, after);
+        let both = || first.iter().chain(second);
         let mut recorded: HashMap<_, Vec<_>> = HashMap::new();
         for subject in before {
             if let Some(record) = &subject.record {
@@ -33,14 +34,18 @@ impl<'a> Resources<'a> {
         for records in recorded.values_mut() {
             records.sort_by_key(|(subject, _)| &subject.key);
         }
+        let after: HashMap<_, _> = after.iter().map(|s| (&s.key, s)).collect();
+        // Of a resource that came meanwhile no Secret was read; of one that went nothing is expected.
+        let stays = before.iter().filter(|s| after.contains_key(&s.key));
+        let accounts = stays.flat_map(Subject::accounts).collect();
         Self {
             ours: ids.all().map(InstallationId::short).collect(),
             owners: both().flat_map(|s| s.tags.iter().map(move |tag| (tag, s))).collect(),
             recorded: both().filter_map(|s| s.record.as_ref()).map(|record| (&record.account, &record.sid)).collect(),
             sent: both().filter_map(|s| s.sent.as_ref()).map(|sent| (&sent.account, &sent.number)).collect(),
             before: recorded,
-            after: after.iter().map(|s| (&s.key, s)).collect(),
-            accounts: both().flat_map(Subject::accounts).collect(),
+            after,
+            accounts,
         }
     }
 
@@ -79,7 +84,7 @@ impl<'a> Resources<'a> {
         self.after.values().copied()
     }
 
-    /// Every account that a status names.
+    /// Every account that the status of a resource that stays named before the lists began.
     pub(super) fn accounts(&self) -> impl Iterator<Item = &'a AccountSid> {
         self.accounts.iter().copied()
     }

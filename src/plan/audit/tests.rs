@@ -60,7 +60,7 @@ fn at_twilio(n: u32, account_n: u32, label: &str) -> IncomingNumber {
 }
 
 /// A resource with this status.
-fn resource(name: &str, status: Value) -> ClinicPhoneNumber {
+fn resource(name: &str, status: &Value) -> ClinicPhoneNumber {
     serde_json::from_value(json!({
         "apiVersion": "telephony.chiroflow.io/v1alpha1", "kind": "ClinicPhoneNumber",
         "metadata": {"namespace": "clinic", "name": name, "uid": format!("uid-{name}")},
@@ -69,8 +69,9 @@ fn resource(name: &str, status: Value) -> ClinicPhoneNumber {
     }))
     .unwrap()
 }
+#[allow(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn subject(name: &str, status: Value) -> Subject {
-    Subject::read(&resource(name, status), &ids())
+    Subject::read(&resource(name, &status), &ids())
 }
 fn recording(n: u32, account_n: u32) -> Value {
     json!({"phoneNumber": e164(n), "phoneNumberSID": sid(n), "accountSID": account(account_n)})
@@ -199,7 +200,7 @@ fn marks_of_the_previous_id_are_ours() {
     world.ids.previous = Some(id("old"));
     assert_eq!(world.found(), [(FindingKind::Orphan, String::new(), numbers(&[1]))]);
     // And a resource is known by its previous tag.
-    world.before = vec![Subject::read(&resource("gone", json!({})), &world.ids)];
+    world.before = vec![Subject::read(&resource("gone", &json!({})), &world.ids)];
     world.after.clone_from(&world.before);
     assert_eq!((world.found(), world.one().numbers.resolving), (vec![], 1));
 }
@@ -246,7 +247,7 @@ fn a_claims_own_tag_speaks_for_its_number() {
 
 #[test]
 fn a_resource_that_is_being_deleted_still_has_its_number() {
-    let mut deleting = resource("a", recording(1, 1));
+    let mut deleting = resource("a", &recording(1, 1));
     deleting.metadata.deletion_timestamp = Some(Time("2026-11-20T00:00:00Z".parse().unwrap()));
     let subject = Subject::read(&deleting, &ids());
     assert_eq!(world(vec![subject.clone()], vec![at_twilio(1, 1, &ours("a"))]).found(), []);
@@ -396,7 +397,7 @@ fn one_resource_with_two_tags_has_one_number() {
         vec![at_twilio(1, 1, &marked("old", "a", false)), at_twilio(2, 1, &ours("a"))],
     );
     changed.ids.previous = Some(id("old"));
-    changed.before = vec![Subject::read(&resource("a", recording(1, 1)), &changed.ids)];
+    changed.before = vec![Subject::read(&resource("a", &recording(1, 1)), &changed.ids)];
     changed.after.clone_from(&changed.before);
     assert_eq!(changed.found(), [(FindingKind::DuplicateTag, "a".to_owned(), numbers(&[1, 2]))]);
 }
@@ -508,6 +509,22 @@ fn an_account_without_credentials_is_told_as_not_audited() {
     world.after[1] = world.before[1].clone();
     let report = world.report();
     assert_eq!((report.accounts.len(), report.unplaced.len()), (3, 0));
+}
+
+/// Whoever came while the lists were read was not asked for credentials, and whoever went needs none.
+#[test]
+fn an_account_that_comes_or_goes_meanwhile_is_not_missed() {
+    for went in [false, true] {
+        let mut world = world(vec![subject("a", recording(1, 2))], vec![]);
+        world.secrets.clear();
+        if went {
+            world.after.clear();
+        } else {
+            world.before.clear();
+        }
+        let accounts: Vec<_> = world.report().accounts.into_iter().map(|a| (a.account_sid, a.audited)).collect();
+        assert_eq!(accounts, [(account(1), true)], "{went}");
+    }
 }
 
 #[test]
