@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::audit::AuditArgs;
 use crate::commands::inbox::InboxArgs;
 use crate::commands::simulate::SimulateArgs;
+use crate::domain::ParseError;
 use crate::domain::time::parse_duration;
 use crate::telemetry::logs::LogFormat;
 
@@ -24,6 +26,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the controller.
     Run(Box<RunArgs>),
+    /// Compare what the Twilio accounts hold with the resources that exist, and tell; change nothing.
+    Audit(AuditArgs),
     /// Print the CustomResourceDefinition.
     Crd,
     /// Run the simulated Twilio: the API's behaviour without an account and without money.
@@ -80,6 +84,11 @@ pub struct RunArgs {
     #[arg(long, env = "CPN_OBSERVE_INTERVAL", default_value = "1h", value_parser = parse_duration)]
     pub observe_interval: Duration,
 
+    /// How often the accounts are compared with the resources that exist, which tells what costs rent and serves nobody; 0:
+    /// never. The first time is within the hour after a start.
+    #[arg(long, env = "CPN_AUDIT_INTERVAL", default_value = "24h", value_parser = parse_interval)]
+    pub audit_interval: Duration,
+
     /// How many resources are worked on at once.
     #[arg(long, env = "CPN_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub concurrency: u16,
@@ -95,6 +104,11 @@ pub struct RunArgs {
     /// Name under which events are written. Default: the host's name.
     #[arg(long, env = "CPN_INSTANCE")]
     pub instance: Option<String>,
+}
+
+/// A duration, or `0` for what is turned off.
+fn parse_interval(text: &str) -> Result<Duration, ParseError> {
+    if text == "0" { Ok(Duration::ZERO) } else { parse_duration(text) }
 }
 
 #[cfg(test)]

@@ -28,6 +28,8 @@ pub struct Config {
     pub network: NetworkOptions,
     /// Where the admin endpoints are.
     pub admin_listen: SocketAddr,
+    /// How often accounts are audited; zero: never.
+    pub audit_interval: Duration,
 }
 
 /// A flag that cannot be, and what to write instead.
@@ -50,22 +52,8 @@ impl Config {
     /// # Errors
     /// Names the flag and the remedy.
     pub fn new(args: &RunArgs, namespace: &str, instance: &str) -> Result<Self, ConfigError> {
-        let installation =
-            InstallationId::parse(&args.installation_id).map_err(|e| wrong("--installation-id", e.problem))?;
-        let previous =
-            args.previous_installation_id.as_deref().filter(|id| !id.is_empty()).map(InstallationId::parse).transpose();
-        let previous = previous.map_err(|e| wrong("--previous-installation-id", e.problem))?;
-        if previous.as_ref() == Some(&installation) {
-            return Err(wrong("--previous-installation-id", "it is the same as --installation-id; remove it"));
-        }
-        let endpoints = match args.twilio_url.as_deref().filter(|url| !url.is_empty()) {
-            None => Endpoints::twilio(),
-            Some(url) => {
-                let url = Url::parse(url)
-                    .map_err(|e| wrong("--twilio-url", format!("{e}; write it as https://host[:port]")))?;
-                Endpoints::single(url)
-            }
-        };
+        let (installation, previous) = installations(&args.installation_id, args.previous_installation_id.as_deref())?;
+        let endpoints = endpoints(args.twilio_url.as_deref())?;
         let timeout = args.twilio_timeout;
         if timeout < Duration::from_millis(100) {
             return Err(wrong("--twilio-timeout", "the shortest is 100ms"));
@@ -86,6 +74,9 @@ impl Config {
         if args.observe_interval < Duration::from_secs(1) {
             return Err(wrong("--observe-interval", "the shortest is 1s"));
         }
+        if !args.audit_interval.is_zero() && args.audit_interval < Duration::from_secs(1) {
+            return Err(wrong("--audit-interval", "the shortest is 1s; 0 turns the audit off"));
+        }
         if let Some(url) = args.default_sms_webhook_url.as_deref().filter(|url| !url.is_empty()) {
             let parsed = Url::parse(&url.replace("{namespace}", "n").replace("{name}", "n"));
             let parsed = parsed
@@ -99,10 +90,6 @@ impl Config {
         }
         let operator_namespace =
             args.operator_namespace.clone().filter(|n| !n.is_empty()).unwrap_or_else(|| namespace.to_owned());
-        let mut namespaces: Vec<_> =
-            args.namespaces.iter().map(|n| n.trim().to_owned()).filter(|n| !n.is_empty()).collect();
-        namespaces.sort();
-        namespaces.dedup();
         Ok(Self {
             settings: Settings {
                 defaults: Defaults {
@@ -114,20 +101,61 @@ impl Config {
                 settle_window: args.settle_window,
                 send_within,
                 max_purchases_per_hour: args.max_purchases_per_hour,
-                namespaces,
+                namespaces: namespaces(&args.namespaces),
                 operator_namespace,
                 concurrency: args.concurrency,
                 instance: args.instance.clone().unwrap_or_else(|| instance.to_owned()),
             },
-            endpoints: endpoints.map_err(|e| wrong("--twilio-url", e))?,
-            network: NetworkOptions {
-                connect_timeout: CONNECT_TIMEOUT.min(timeout),
-                timeout,
-                user_timeout,
-                ..NetworkOptions::default()
-            },
+            endpoints,
+            network: network(timeout),
             admin_listen: args.admin_listen,
+            audit_interval: args.audit_interval,
         })
+    }
+}
+
+/// The id of this installation, and the one that it had before.
+pub(crate) fn installations(
+    id: &str,
+    previous: Option<&str>,
+) -> Result<(InstallationId, Option<InstallationId>), ConfigError> {
+    let installation = InstallationId::parse(id).map_err(|e| wrong("--installation-id", e.problem))?;
+    let previous = previous.filter(|id| !id.is_empty()).map(InstallationId::parse).transpose();
+    let previous = previous.map_err(|e| wrong("--previous-installation-id", e.problem))?;
+    if previous.as_ref() == Some(&installation) {
+        return Err(wrong("--previous-installation-id", "it is the same as --installation-id; remove it"));
+    }
+    Ok((installation, previous))
+}
+
+/// Where Twilio is.
+pub(crate) fn endpoints(url: Option<&str>) -> Result<Endpoints, ConfigError> {
+    let endpoints = match url.filter(|url| !url.is_empty()) {
+        None => Endpoints::twilio(),
+        Some(url) => {
+            let url =
+                Url::parse(url).map_err(|e| wrong("--twilio-url", format!("{e}; write it as https://host[:port]")))?;
+            Endpoints::single(url)
+        }
+    };
+    endpoints.map_err(|e| wrong("--twilio-url", e))
+}
+
+/// The namespaces to serve, sorted and each once; empty: all.
+pub(crate) fn namespaces(named: &[String]) -> Vec<String> {
+    let mut namespaces: Vec<_> = named.iter().map(|n| n.trim().to_owned()).filter(|n| !n.is_empty()).collect();
+    namespaces.sort();
+    namespaces.dedup();
+    namespaces
+}
+
+/// How Twilio is called, when one call may take so long.
+pub(crate) fn network(timeout: Duration) -> NetworkOptions {
+    NetworkOptions {
+        connect_timeout: CONNECT_TIMEOUT.min(timeout),
+        timeout,
+        user_timeout: USER_TIMEOUT.min(timeout),
+        ..NetworkOptions::default()
     }
 }
 
@@ -151,6 +179,15 @@ mod tests {
         assert_eq!(config.settings.max_purchases_per_hour, 30);
         assert_eq!(config.settings.operator_namespace, "operators");
         assert!(config.settings.namespaces.is_empty());
+        assert_eq!(config.audit_interval, Duration::from_secs(24 * 3600));
+    }
+
+    #[test]
+    fn the_audit_can_be_turned_off() {
+        for zero in ["0", "0s"] {
+            let config = config(&["--installation-id", "p", "--audit-interval", zero]).unwrap();
+            assert_eq!(config.audit_interval, Duration::ZERO);
+        }
     }
 
     #[test]
@@ -172,6 +209,7 @@ mod tests {
             (&["--installation-id", "p", "--twilio-url", "http://example.com"], "--twilio-url"),
             (&["--installation-id", "p", "--twilio-url", "nonsense"], "--twilio-url"),
             (&["--installation-id", "p", "--observe-interval", "10ms"], "--observe-interval"),
+            (&["--installation-id", "p", "--audit-interval", "10ms"], "--audit-interval"),
             (
                 &["--installation-id", "p", "--default-sms-webhook-url", "http://example.com"],
                 "--default-sms-webhook-url",

@@ -31,24 +31,30 @@ fn start(cli: Cli) -> anyhow::Result<ExitCode> {
         let stop = CancellationToken::new();
         let impatient = on_signal(stop.clone())?;
         tokio::select! {
-            ended = dispatch(cli, stop) => ended.map(|()| ExitCode::SUCCESS),
+            ended = dispatch(cli, stop) => ended,
             // A second signal: the person at the keyboard means it.
             _ = impatient => Ok(ExitCode::from(130)),
         }
     })
 }
 
-async fn dispatch(cli: Cli, stop: CancellationToken) -> anyhow::Result<()> {
+async fn dispatch(cli: Cli, stop: CancellationToken) -> anyhow::Result<ExitCode> {
     let clock: SharedClock = Arc::new(SystemClock);
     match cli.command {
         Command::Run(args) => {
             telemetry::logs::start(args.log_format, &args.log)?;
-            commands::run::run(&args, clock, stop).await
+            commands::run::run(&args, clock, stop).await?;
         }
-        Command::Crd => print(&commands::crd::text()?),
-        Command::Simulate(args) => commands::simulate::run(args, clock, stop).await,
-        Command::Inbox(args) => commands::inbox::run(args, clock, stop).await,
+        Command::Audit(args) => {
+            let audited = commands::audit::run(&args, clock, stop).await?;
+            print(&audited.text)?;
+            return Ok(audited.code);
+        }
+        Command::Crd => print(&commands::crd::text()?)?,
+        Command::Simulate(args) => commands::simulate::run(args, clock, stop).await?,
+        Command::Inbox(args) => commands::inbox::run(args, clock, stop).await?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Cancels `stop` at the first SIGTERM or Ctrl-C; the task ends at the second.

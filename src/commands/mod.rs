@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use anyhow::Context;
 use tokio::net::TcpListener;
 
+pub mod audit;
 pub mod crd;
 pub mod inbox;
 pub mod run;

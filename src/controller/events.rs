@@ -3,6 +3,7 @@
 //! Written with a plain create: kube's recorder folds a second note with the same reason into the first within six
 //! minutes and drops its text, and here the text names the number.
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::Resource as _;
@@ -19,7 +20,11 @@ const CONTROLLER: &str = "clinic-phone-operator";
 
 /// Tells an event. A failure is logged and never in the way: in a namespace that is being deleted events are refused.
 pub async fn tell(context: &Context, about: &ClinicPhoneNumber, note: &Note) {
-    let reference = about.object_ref(&());
+    tell_of(context, about.object_ref(&()), note).await;
+}
+
+/// As [`tell`], of any object.
+pub async fn tell_of(context: &Context, reference: ObjectReference, note: &Note) {
     let now = context.now();
     let name = reference.name.clone().unwrap_or_default();
     if note.warning {

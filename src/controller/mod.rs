@@ -4,6 +4,7 @@
 //! checked on every write, the ledger before the stamp, the stamp before the call.
 
 pub mod accounts;
+pub mod audit;
 pub mod context;
 pub mod error;
 mod events;

@@ -9,13 +9,33 @@ use crate::twilio::{Credentials, CredentialsProblem, SecretKeys};
 use super::Context;
 use super::error::{Error, call};
 
+/// As whom a Secret is read: what is forbidden is said of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// The operator's service account.
+    Operator,
+    /// Whoever runs a command.
+    Person,
+}
+
 /// What the Secret holds: a view for the decision, and the credentials when they look right.
-pub async fn read(
+pub(super) async fn read(
     context: &Context,
     namespace: &str,
     reference: &CredentialsSecretRef,
 ) -> Result<(CredentialsView, Option<Credentials>), Error> {
-    let api: kube::Api<Secret> = kube::Api::namespaced(context.kube.clone(), namespace);
+    read_as(Reader::Operator, &context.kube, &context.salt, namespace, reference).await
+}
+
+/// As [`read`], for whoever has no context.
+pub(super) async fn read_as(
+    reader: Reader,
+    kube: &kube::Client,
+    salt: &[u8],
+    namespace: &str,
+    reference: &CredentialsSecretRef,
+) -> Result<(CredentialsView, Option<Credentials>), Error> {
+    let api: kube::Api<Secret> = kube::Api::namespaced(kube.clone(), namespace);
     let name = &reference.name;
     let secret = match call("reading the Secret", api.get(name)).await {
         Ok(secret) => secret,
@@ -27,9 +47,12 @@ pub async fn read(
             return Ok((CredentialsView::Missing(message), None));
         }
         Err(Error::Api { source, .. }) if matches!(&*source, kube::Error::Api(s) if s.code == 403) => {
-            let message = format!(
-                "the operator may not read Secret {name} in namespace {namespace}: grant it `get` on secrets there"
-            );
+            let who = match reader {
+                Reader::Operator => "the operator",
+                Reader::Person => "this user",
+            };
+            let message =
+                format!("{who} may not read Secret {name} in namespace {namespace}: grant it `get` on secrets there");
             return Ok((CredentialsView::Missing(message), None));
         }
         Err(error) => return Err(error),
@@ -45,7 +68,7 @@ pub async fn read(
         Ok(credentials) => {
             let view = CredentialsView::Present {
                 account: credentials.account().clone(),
-                fingerprint: credentials.fingerprint(&context.salt),
+                fingerprint: credentials.fingerprint(salt),
             };
             (view, Some(credentials))
         }

@@ -6,6 +6,7 @@
 pub mod capabilities;
 pub mod money;
 pub mod number;
+pub mod numbering;
 pub mod phone_number;
 pub mod sid;
 pub mod tag;

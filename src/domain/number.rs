@@ -91,6 +91,8 @@ pub struct IncomingNumber {
     pub friendly_name: String,
     /// What it can do.
     pub capabilities: Capabilities,
+    /// Which kind of number it is, where Twilio says so in a word that is known.
+    pub number_type: Option<NumberType>,
     /// `twilio`, or `hosted` for a customer's own number; empty when Twilio does not say.
     pub origin: String,
     /// When the account got it.

@@ -9,6 +9,7 @@
 //! stand before a stamp: `price` (what a number may cost) and `by_hand` (a person chooses).
 
 mod acquire;
+pub mod audit;
 mod by_hand;
 pub mod claim;
 pub mod desired;

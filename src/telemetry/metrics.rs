@@ -9,6 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::audit::{AuditMetrics, Figures};
 use crate::twilio::CallRecord;
 
 /// Labels of a call to Twilio.
@@ -38,6 +39,8 @@ pub struct Metrics {
     failures: Family<FailureLabels, Counter>,
     /// Status writes.
     pub status_writes: Counter,
+    /// What the audit found.
+    pub audit: AuditMetrics,
 }
 
 impl Default for Metrics {
@@ -55,7 +58,9 @@ impl Default for Metrics {
             failures.clone(),
         );
         registry.register("status_writes", "Status writes", status_writes.clone());
-        Self { registry: Mutex::new(registry), calls, call_seconds, passes, failures, status_writes }
+        let audit = AuditMetrics::default();
+        audit.register(&mut registry);
+        Self { registry: Mutex::new(registry), calls, call_seconds, passes, failures, status_writes, audit }
     }
 }
 
@@ -69,6 +74,12 @@ impl Metrics {
     /// Counts a pass that could not be finished.
     pub fn failed(&self, category: &'static str) {
         self.failures.get_or_create(&FailureLabels { category }).inc();
+    }
+
+    /// Sets what the audit found, all at once for whoever reads.
+    pub fn audited(&self, figures: &Figures) {
+        let _registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        self.audit.set(figures);
     }
 
     /// The figures as OpenMetrics text.
@@ -108,5 +119,35 @@ mod tests {
             "{text}"
         );
         assert!(text.contains(r#"clinic_phone_operator_reconcile_failures_total{category="conflict"} 1"#), "{text}");
+    }
+
+    #[test]
+    fn what_an_audit_found_replaces_what_the_one_before_found() {
+        let metrics = Metrics::default();
+        let first = Figures {
+            findings: vec![("orphan", 2), ("number_gone", 0)],
+            idle: 2,
+            unpriced: 1,
+            costs: vec![("USD".to_owned(), 1.15)],
+            completed: Some(1_700_000_000),
+        };
+        metrics.audited(&first);
+        let text = metrics.render().unwrap();
+        for line in [
+            r#"audit_findings{kind="orphan"} 2"#,
+            r#"audit_findings{kind="number_gone"} 0"#,
+            "audit_idle_numbers 2",
+            "audit_idle_unpriced_numbers 1",
+            r#"audit_idle_monthly_cost{currency="USD"} 1.15"#,
+            "audit_last_completed_timestamp_seconds 1700000000",
+            "audit_failures_total 0",
+        ] {
+            assert!(text.contains(&format!("clinic_phone_operator_{line}\n")), "{line}: {text}");
+        }
+        // One that was not completed leaves the time as it is; a currency that is gone is gone.
+        metrics.audited(&Figures { findings: vec![("orphan", 0)], ..Figures::default() });
+        let text = metrics.render().unwrap();
+        assert!(!text.contains("USD") && text.contains("timestamp_seconds 1700000000\n"), "{text}");
+        assert!(text.contains("audit_findings{kind=\"orphan\"} 0\n"), "{text}");
     }
 }

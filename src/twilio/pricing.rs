@@ -39,7 +39,7 @@ fn prices(wire: WirePrices, country: &CountryCode) -> Result<NumberPrices, Strin
 }
 
 /// Twilio spells one kind in five ways: `TollFree`, `toll_free`, `toll free`, `tollfree`, `toll-free`.
-fn number_type(text: &str) -> Option<NumberType> {
+pub(super) fn number_type(text: &str) -> Option<NumberType> {
     let letters: String = text.chars().filter(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase();
     match letters.as_str() {
         "local" => Some(NumberType::Local),

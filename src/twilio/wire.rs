@@ -168,6 +168,8 @@ pub(super) struct Incoming {
     friendly_name: Text,
     #[serde(default)]
     capabilities: WireCapabilities,
+    #[serde(default, rename = "type")]
+    number_type: Text,
     #[serde(default)]
     origin: Text,
     #[serde(default)]
@@ -206,6 +208,7 @@ impl From<Incoming> for IncomingNumber {
             phone_number: wire.phone_number,
             friendly_name: wire.friendly_name.0,
             capabilities: wire.capabilities.0,
+            number_type: super::pricing::number_type(&wire.number_type.0),
             origin: wire.origin.0,
             date_created: date(&wire.date_created.0),
             sms_method: method(&wire.sms_method),

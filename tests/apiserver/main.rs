@@ -6,6 +6,7 @@
 
 mod admission;
 mod adoption;
+mod audit;
 mod claim_guard;
 mod credentials;
 mod deletion;

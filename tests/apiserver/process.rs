@@ -17,17 +17,17 @@ use crate::harness::{Outcome, with_temp_ns};
 use crate::world::{Account, EXACT, Options, WEBHOOK, World, condition, held, is, status};
 
 /// The program with everything that it needs: its Twilio listens on a socket.
-struct Installed {
-    world: World,
-    twilio_url: String,
-    log: PathBuf,
+pub struct Installed {
+    pub world: World,
+    pub twilio_url: String,
+    pub log: PathBuf,
     flags: Vec<String>,
     stop: CancellationToken,
 }
 
 /// The program while it runs.
-struct Running {
-    child: Child,
+pub struct Running {
+    pub child: Child,
     admin: Port,
 }
 
@@ -38,9 +38,14 @@ impl Drop for Installed {
 }
 
 fn installed(flags: &[&str], test: impl AsyncFnOnce(&mut Installed) -> Outcome) -> Outcome {
+    installed_with(Options::default(), flags, test)
+}
+
+/// The program with these flags, and a world of these options.
+pub fn installed_with(options: Options, flags: &[&str], test: impl AsyncFnOnce(&mut Installed) -> Outcome) -> Outcome {
     with_temp_ns(async |space| {
         let log = space.env.control_plane.folder().join(format!("operator-{}.log", space.namespace));
-        let world = Box::pin(World::new(space, Options::default())).await?;
+        let world = Box::pin(World::new(space, options)).await?;
         world.credentials(&world.account.clone()).await?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let twilio_url = format!("http://{}", listener.local_addr()?);
@@ -54,7 +59,7 @@ fn installed(flags: &[&str], test: impl AsyncFnOnce(&mut Installed) -> Outcome) 
 
 impl Installed {
     /// Starts the program and waits until it is ready.
-    async fn start(&self) -> Result<Running, Box<dyn Error>> {
+    pub async fn start(&self) -> Result<Running, Box<dyn Error>> {
         let admin = Port::free()?;
         let namespace = &self.world.space.namespace;
         let child = Program::new("operator", env!("CARGO_BIN_EXE_clinic-phone-operator"), &self.log)
@@ -83,7 +88,7 @@ impl Installed {
 
 impl Running {
     /// What one of the admin endpoints answers.
-    async fn page(&self, path: &str) -> Result<String, Box<dyn Error>> {
+    pub async fn page(&self, path: &str) -> Result<String, Box<dyn Error>> {
         let mut socket = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], self.admin.number()))).await?;
         socket
             .write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes())
@@ -94,7 +99,7 @@ impl Running {
     }
 
     /// One figure of `/metrics`.
-    async fn figure(&self, name: &str) -> Result<u64, Box<dyn Error>> {
+    pub async fn figure(&self, name: &str) -> Result<u64, Box<dyn Error>> {
         let page = self.page("/metrics").await?;
         let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).ok_or("no such figure")?;
         Ok(line.trim().parse()?)

@@ -5,6 +5,7 @@
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
+mod audit;
 mod chart;
 mod cli;
 mod conditions;

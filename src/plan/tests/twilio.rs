@@ -129,6 +129,7 @@ pub fn incoming(n: u32, account: &AccountSid, number: &E164, label: &str) -> Inc
         phone_number: number.clone(),
         friendly_name: label.to_owned(),
         capabilities: Capabilities { sms: true, mms: false, voice: true, fax: false },
+        number_type: None,
         origin: "twilio".into(),
         date_created: None,
         sms_url: String::new(),

@@ -3,7 +3,7 @@ use serde_json::json;
 
 use super::super::wire::{Amount, AvailablePage, Incoming, NumberPage, WireAccount, WireCapabilities, date, decode};
 use super::*;
-use crate::domain::{Capability, IncomingNumber};
+use crate::domain::{Capability, IncomingNumber, NumberType};
 
 fn incoming(value: &serde_json::Value) -> Result<IncomingNumber, String> {
     decode::<Incoming>(value.to_string().as_bytes()).map(IncomingNumber::from)
@@ -70,6 +70,7 @@ fn a_full_number_is_read_and_unknown_properties_are_ignored() {
     assert_eq!(number.sms_url, "https://example.com/a#rc=3", "fragments mean something to Twilio");
     assert_eq!(number.sms_method, HttpMethod::GET);
     assert_eq!(number.origin, "twilio");
+    assert_eq!(number.number_type, Some(NumberType::Local));
     assert_eq!(number.capabilities.list(), [Capability::SMS, Capability::Voice]);
     assert_eq!(
         (number.sms_application_sid.as_str(), number.trunk_sid.as_str(), number.emergency_address_sid.as_str()),
