@@ -81,7 +81,7 @@ fn build() -> Result<(), Error> {
 fn serve() -> Result<(), Error> {
     let binaries = binaries::find_or_build(&tell)?;
     tell("starting etcd, kube-apiserver and kube-controller-manager");
-    let mut control_plane = ControlPlane::start(&binaries, &Options::default())?;
+    let control_plane = ControlPlane::start(&binaries, &Options::default())?;
     print(&format!(
         "KUBECONFIG={}\nKUBECTL={}\nAUDIT_LOG={}\n",
         control_plane.kubeconfig().display(),
