@@ -566,7 +566,7 @@ impl Drop for World {
             eprintln!("---- sent to Twilio: {:?}", self.calls());
         }
         // The namespaces besides the test's own; whoever wants to see them go deletes them in the test.
-        let env = self.space.env;
+        let env = &self.space.env;
         for namespace in self.namespaces.iter().skip(1) {
             let path = format!("/api/v1/namespaces/{namespace}");
             let request = http::Request::delete(path).body(Vec::new());
