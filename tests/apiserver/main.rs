@@ -13,6 +13,7 @@ mod examples;
 mod faults;
 mod harness;
 mod process;
+mod program;
 mod purchase;
 mod rebuilt;
 mod service;

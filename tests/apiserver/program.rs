@@ -1,0 +1,131 @@
+//! The built program with everything that it needs: its Twilio listens on a socket, its API server is the real one.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cpn_env::process::{Child, Port, Program};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+use crate::harness::{Outcome, Space};
+use crate::world::{Options, World};
+
+/// Flags with which windows are as short as in the rest of these tests: [`crate::world::CALL`], [`crate::world::WINDOW`].
+pub const SHORT: [&str; 4] = ["--twilio-timeout", "1s", "--settle-window", "4s"];
+
+/// What the program is run in.
+pub struct Installed {
+    pub world: World,
+    /// The simulated Twilio.
+    pub twilio_url: String,
+    pub log: PathBuf,
+    flags: Vec<String>,
+    stop: CancellationToken,
+}
+
+/// The program while it runs.
+pub struct Running {
+    pub child: Child,
+    admin: Port,
+}
+
+impl Drop for Installed {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Installed {
+    /// Everything but the program itself: the Secret is in place, Twilio listens.
+    pub async fn new(space: Space, options: Options, flags: &[&str]) -> Result<Self, Box<dyn Error>> {
+        let log = space.env.control_plane.folder().join(format!("operator-{}.log", space.namespace));
+        let world = Box::pin(World::new(space, options)).await?;
+        world.credentials(&world.account.clone()).await?;
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let twilio_url = format!("http://{}", listener.local_addr()?);
+        let (twilio, stop) = (world.twilio.clone(), CancellationToken::new());
+        let stopped = stop.clone();
+        world.space.env.spawn(async move { drop(twilio.serve(listener, stopped).await) });
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        Ok(Self { world, twilio_url, log, flags, stop })
+    }
+
+    /// Starts the program and waits until it is ready.
+    pub async fn start(&self) -> Result<Running, Box<dyn Error>> {
+        let mut running = self.launch(&self.world.kubeconfig, &self.twilio_url)?;
+        self.ready(&mut running).await?;
+        Ok(running)
+    }
+
+    /// Starts the program with its own ways to the API server and to Twilio, and does not wait.
+    pub fn launch(&self, kubeconfig: &Path, twilio_url: &str) -> Result<Running, Box<dyn Error>> {
+        let admin = Port::free()?;
+        // Always by name: there are other tests' resources in the same cluster.
+        let watched = self.world.namespaces.join(",");
+        let child = Program::new("operator", env!("CARGO_BIN_EXE_clinic-phone-operator"), &self.log)
+            .args(["run", "--log", "debug", "--instance", "test"])
+            .args(["--installation-id", &self.world.installation, "--twilio-url", twilio_url])
+            .args(["--namespaces", &watched, "--operator-namespace", &self.world.space.namespace])
+            .args(["--admin-listen".to_owned(), format!("127.0.0.1:{}", admin.number())])
+            .args(self.flags.clone())
+            .env("KUBECONFIG", kubeconfig.as_os_str())
+            .start()?;
+        Ok(Running { child, admin })
+    }
+
+    /// Waits until a program is ready.
+    pub async fn ready(&self, running: &mut Running) -> Outcome {
+        self.world
+            .eventually("the program is ready", async || {
+                running.child.check()?;
+                Ok(running.page("/readyz").await.ok().filter(|text| text.contains("200 OK")).map(drop))
+            })
+            .await
+    }
+
+    /// Calls of the operator, by Twilio's names.
+    pub fn calls(&self, operation: &str) -> usize {
+        self.world.twilio.calls().iter().filter(|call| call.operation == operation).count()
+    }
+
+    /// Waits until this many passes of the program came to their end.
+    pub async fn passed(&self, running: &Running, passes: u64) -> Outcome {
+        let name = "clinic_phone_operator_reconcile_passes_total";
+        self.world.eventually("passes", async || Ok((running.figure(name).await? >= passes).then_some(()))).await
+    }
+
+    /// Waits until the program has printed these words.
+    pub async fn said(&self, words: &str) -> Outcome {
+        let what = format!("the words {words:?} in the log");
+        self.world.eventually(&what, async || Ok(std::fs::read_to_string(&self.log)?.contains(words).then_some(()))).await
+    }
+}
+
+impl Running {
+    /// What one of the admin endpoints answers.
+    pub async fn page(&self, path: &str) -> Result<String, Box<dyn Error>> {
+        let mut socket = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], self.admin.number()))).await?;
+        socket
+            .write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes())
+            .await?;
+        let mut text = String::new();
+        socket.read_to_string(&mut text).await?;
+        Ok(text)
+    }
+
+    /// One figure of `/metrics`.
+    pub async fn figure(&self, name: &str) -> Result<u64, Box<dyn Error>> {
+        let page = self.page("/metrics").await?;
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).ok_or("no such figure")?;
+        Ok(line.trim().parse()?)
+    }
+
+    /// Asks it to end, and waits until it did.
+    pub fn end(self) -> Outcome {
+        let status = self.child.terminate(Duration::from_secs(30))?;
+        if status.success() { Ok(()) } else { Err(format!("it ended with {status}").into()) }
+    }
+}
