@@ -31,8 +31,10 @@ test: build ## All tests; those that need a real API server start one
 	@$(ENVIRONMENT) build >/dev/null
 	$(CARGO) test --workspace --locked
 
-test-exhaustive: build ## Every pair of faults in every life of the decision (three minutes more than `make test`)
+test-exhaustive: build ## Every pair of faults in every life of the decision, and hundreds of kills (five minutes more than `make test`)
+	@$(ENVIRONMENT) build >/dev/null
 	$(CARGO) test --locked --lib plan::tests::faults -- --ignored --nocapture
+	$(CARGO) test --locked --test apiserver drills:: -- --ignored --nocapture
 
 bench: ## Count calls, writes and purchases at 100 resources; measure the release binary
 	@$(ENVIRONMENT) bench

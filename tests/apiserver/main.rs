@@ -9,6 +9,7 @@ mod adoption;
 mod claim_guard;
 mod credentials;
 mod deletion;
+mod drills;
 mod examples;
 mod faults;
 mod harness;
