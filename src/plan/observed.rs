@@ -367,6 +367,8 @@ impl Observed {
     pub fn learn_release_stamp(&mut self) {
         self.release_stamped = true;
         self.number = None;
+        // A CRD that was about to go may not have said so yet: discovery follows a moment behind.
+        self.crd_stays = None;
     }
 
     /// Folds in the answer to what was sent.

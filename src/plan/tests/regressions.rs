@@ -365,3 +365,23 @@ fn an_unresolved_claim_gets_its_finalizer_back() {
     until(&mut w, |w| w.ready("a")).unwrap();
     assert!(w.object("a").metadata.finalizers.as_ref().is_some_and(|f| !f.is_empty()));
 }
+
+#[test]
+fn a_crd_that_goes_away_after_the_release_was_stamped_keeps_the_number() {
+    let mut w = bought();
+    let number = w.holds("a").unwrap();
+    w.edit("a", |o| {
+        o.spec.deletion_policy = DeletionPolicy::Release;
+        o.spec.release_confirmation = Some(number.to_string());
+    });
+    w.delete("a");
+    w.advance(Duration::from_secs(3600));
+    let mut pass = Pass::begin(&mut w, 0, &key("a")).unwrap();
+    while w.status("a").claim.is_none_or(|c| c.releasing == 0) {
+        assert_eq!(pass.turn(&mut w), Turn::On);
+    }
+    w.crd_stays = false;
+    while pass.turn(&mut w) == Turn::On {}
+    assert!(w.gone("a"), "{:?}", w.status("a"));
+    assert_eq!(w.twilio.held.len(), 1, "it is kept");
+}
