@@ -483,6 +483,17 @@ impl World {
         }
     }
 
+    /// Waits until there is nothing at a path of the API server.
+    pub async fn nothing_at(&self, path: &str) -> Outcome {
+        self.eventually("the end of it", async || {
+            let answer = self.space.send("GET", path, &[], &Value::Null).await;
+            let gone =
+                answer.err().is_some_and(|error| refusal(error.as_ref()).is_some_and(|status| status.code == 404));
+            Ok(gone.then_some(()))
+        })
+        .await
+    }
+
     /// Waits until `look` returns something.
     pub async fn eventually<T>(
         &self,

@@ -4,5 +4,6 @@
 //! progress, never by time: [`door`] stands between one operator and everything that it calls, and stops a call there.
 
 mod chance;
+mod crd;
 mod door;
 mod kills;
