@@ -187,7 +187,11 @@ pub fn with_own_env(test: impl AsyncFnOnce(Space) -> Outcome) -> Outcome {
 }
 
 /// Runs a test within its time and shows what was there when it failed.
-async fn run(space: &Space, patience: Duration, test: impl AsyncFnOnce(Space) -> Outcome) -> std::thread::Result<Outcome> {
+async fn run(
+    space: &Space,
+    patience: Duration,
+    test: impl AsyncFnOnce(Space) -> Outcome,
+) -> std::thread::Result<Outcome> {
     let limited = async {
         space.create_namespace().await?;
         tokio::time::timeout(patience, Box::pin(test(space.clone()))).await?

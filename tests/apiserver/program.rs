@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use cpn_env::process::{Child, Port, Program};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -100,7 +99,9 @@ impl Installed {
     /// Waits until the program has printed these words.
     pub async fn said(&self, words: &str) -> Outcome {
         let what = format!("the words {words:?} in the log");
-        self.world.eventually(&what, async || Ok(std::fs::read_to_string(&self.log)?.contains(words).then_some(()))).await
+        self.world
+            .eventually(&what, async || Ok(std::fs::read_to_string(&self.log)?.contains(words).then_some(())))
+            .await
     }
 }
 
@@ -123,9 +124,10 @@ impl Running {
         Ok(line.trim().parse()?)
     }
 
-    /// Asks it to end, and waits until it did.
-    pub fn end(self) -> Outcome {
-        let status = self.child.terminate(Duration::from_secs(30))?;
-        if status.success() { Ok(()) } else { Err(format!("it ended with {status}").into()) }
+    /// Kills it, after making sure that it ran until now.
+    pub fn kill(mut self) -> Outcome {
+        self.child.check()?;
+        self.child.kill()?;
+        Ok(())
     }
 }

@@ -234,7 +234,8 @@ impl<'a> Drill<'a> {
             }
             (Act::Release, Some(object)) if is_ready(object) => {
                 let number = held(object);
-                self.patch(line, &json!({"spec": {"deletionPolicy": "Release", "releaseConfirmation": number}})).await?;
+                self.patch(line, &json!({"spec": {"deletionPolicy": "Release", "releaseConfirmation": number}}))
+                    .await?;
                 delete().await?;
                 self.given_up.insert(number);
             }
@@ -255,7 +256,8 @@ impl<'a> Drill<'a> {
         }
         self.looks += 1;
         let line = &self.lines[self.chance.pick(&there)];
-        let asked = json!({"metadata": {"annotations": {clinic_phone_operator::api::REQUESTED_AT: self.looks.to_string()}}});
+        let asked =
+            json!({"metadata": {"annotations": {clinic_phone_operator::api::REQUESTED_AT: self.looks.to_string()}}});
         self.patch(line, &asked).await
     }
 
@@ -264,7 +266,8 @@ impl<'a> Drill<'a> {
         let begun = Instant::now();
         while self.lines.iter().any(|line| !line.acts.is_empty()) {
             if begun.elapsed() > DEADLINE {
-                let left: Vec<_> = self.lines.iter().filter(|line| !line.acts.is_empty()).map(|line| &line.name).collect();
+                let left: Vec<_> =
+                    self.lines.iter().filter(|line| !line.acts.is_empty()).map(|line| &line.name).collect();
                 return Err(format!("not everything could be done: {left:?}").into());
             }
             self.act().await?;
@@ -310,7 +313,12 @@ impl<'a> Drill<'a> {
         }
         // No resource is known to the API server that is not counted here.
         for line in self.lines.iter().filter(|line| !line.lives()) {
-            let gone = self.op.world.space.send("GET", &format!("{}/{}", Self::path(line), line.name), &[], &Value::Null).await;
+            let gone = self
+                .op
+                .world
+                .space
+                .send("GET", &format!("{}/{}", Self::path(line), line.name), &[], &Value::Null)
+                .await;
             assert!(gone.err().is_some_and(|error| refusal(error.as_ref()).is_some_and(|status| status.code == 404)));
         }
         Ok(())

@@ -6,4 +6,6 @@
 mod chance;
 mod crd;
 mod door;
+mod etcd;
 mod kills;
+mod outage;

@@ -234,7 +234,8 @@ impl ControlPlane {
         {
             let mut servers = self.servers();
             if servers.etcd.is_none() {
-                servers.etcd = Some(etcd(&self.binaries, self.folder(), &self.data(), self.etcd_port.number()).start()?);
+                servers.etcd =
+                    Some(etcd(&self.binaries, self.folder(), &self.data(), self.etcd_port.number()).start()?);
             }
         }
         self.start_api_server()?;
@@ -291,11 +292,7 @@ impl ControlPlane {
         })
     }
 
-    fn wait_until_ready(
-        &self,
-        name: &str,
-        mut ready: impl FnMut(&Self) -> Result<bool, Error>,
-    ) -> Result<(), Error> {
+    fn wait_until_ready(&self, name: &str, mut ready: impl FnMut(&Self) -> Result<bool, Error>) -> Result<(), Error> {
         let what = format!("readiness of {name}");
         let waited = wait_until(&what, self.options.ready_within, || {
             self.check()?;
