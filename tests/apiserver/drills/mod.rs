@@ -8,4 +8,6 @@ mod crd;
 mod door;
 mod etcd;
 mod kills;
+mod manifests;
+mod namespaces;
 mod outage;
