@@ -1,7 +1,8 @@
 # The index of commands. Each is one call of cargo or of `cpn-env` (tests/env), which does what takes more than a line.
 #
 # Needs Rust, Go, a C compiler and make. The first run of demo, up, test or bench builds a Kubernetes control plane with Go
-# (about 8 minutes on two cores, once; kept outside the checkout) and the operator (about 3 minutes).
+# (about 8 minutes on two cores, once; kept outside the checkout) and the operator (about 3 minutes). The first test builds Helm
+# too (2 minutes).
 
 CARGO ?= cargo
 ENVIRONMENT = $(CARGO) run --quiet --locked --package cpn-env --
