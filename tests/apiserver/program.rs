@@ -61,15 +61,27 @@ impl Installed {
 
     /// Starts the program with its own ways to the API server and to Twilio, and does not wait.
     pub fn launch(&self, kubeconfig: &Path, twilio_url: &str) -> Result<Running, Box<dyn Error>> {
-        let admin = Port::free()?;
         // Always by name: there are other tests' resources in the same cluster.
         let watched = self.world.namespaces.join(",");
+        let arguments = ["run", "--log", "debug", "--instance", "test"]
+            .into_iter()
+            .chain(["--installation-id", &self.world.installation, "--twilio-url", twilio_url])
+            .chain(["--namespaces", &watched, "--operator-namespace", &self.world.space.namespace])
+            .map(str::to_owned)
+            .chain(self.flags.clone());
+        self.launch_with(arguments, kubeconfig)
+    }
+
+    /// Starts the program with these arguments, but for where its admin endpoints are, and does not wait.
+    pub fn launch_with(
+        &self,
+        arguments: impl IntoIterator<Item = String>,
+        kubeconfig: &Path,
+    ) -> Result<Running, Box<dyn Error>> {
+        let admin = Port::free()?;
         let child = Program::new("operator", env!("CARGO_BIN_EXE_clinic-phone-operator"), &self.log)
-            .args(["run", "--log", "debug", "--instance", "test"])
-            .args(["--installation-id", &self.world.installation, "--twilio-url", twilio_url])
-            .args(["--namespaces", &watched, "--operator-namespace", &self.world.space.namespace])
-            .args(["--admin-listen".to_owned(), format!("127.0.0.1:{}", admin.number())])
-            .args(self.flags.clone())
+            .args(arguments)
+            .arg(format!("--admin-listen=127.0.0.1:{}", admin.number()))
             .env("KUBECONFIG", kubeconfig.as_os_str())
             .start()?;
         Ok(Running { child, admin })

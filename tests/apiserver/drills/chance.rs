@@ -15,9 +15,9 @@ pub struct Chance {
 impl Chance {
     /// The seed of the surroundings, or one of its own.
     pub fn new() -> Result<Self, Box<dyn std::error::Error>> {
-        let seed = match std::env::var(SEED) {
-            Ok(text) => text.parse().map_err(|_| format!("{SEED} is {text:?}; it has to be a number"))?,
-            Err(_) => RandomState::new().hash_one(0) % 1_000_000,
+        let seed = match std::env::var_os(SEED).map(|text| text.to_string_lossy().into_owned()) {
+            Some(text) => text.parse().map_err(|_| format!("{SEED} is {text:?}; it has to be a number"))?,
+            None => RandomState::new().hash_one(0) % 1_000_000,
         };
         Ok(Self { seed, state: seed })
     }
@@ -40,8 +40,8 @@ impl Chance {
         self.below(times) == 0
     }
 
-    /// One of these.
-    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())]
+    /// One of these; nothing where there are none.
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> Option<T> {
+        from.get(self.below(from.len().max(1))).copied()
     }
 }

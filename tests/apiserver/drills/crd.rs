@@ -22,7 +22,7 @@ async fn in_service(world: &World, kept: &[&str], given: &[&str]) -> Result<BTre
         numbers.insert((*name).to_owned(), held(&world.ready(name).await?));
     }
     for name in given {
-        let confirmed = json!({"deletionPolicy": "Release", "releaseConfirmation": numbers[*name]});
+        let confirmed = json!({"deletionPolicy": "Release", "releaseConfirmation": numbers.get(*name)});
         world.edit(name, confirmed).await?;
         world.ready(name).await?;
     }

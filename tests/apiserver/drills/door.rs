@@ -77,7 +77,6 @@ pub enum When {
 
 /// A call that stands in the door. Dropped, it never comes through.
 pub struct Stopped {
-    pub call: Call,
     on: oneshot::Sender<()>,
 }
 
@@ -175,11 +174,6 @@ impl Door {
             left == 0
         })
     }
-
-    /// Forgets traps that nothing has sprung.
-    pub fn disarm(&self) {
-        self.traps.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
 }
 
 /// Who is called.
@@ -241,7 +235,7 @@ async fn pass(State((traps, behind)): State<(Arc<Traps>, Behind)>, request: Requ
         let trap = traps.spring(&call);
         let Some(Trap { when, caught, .. }) = trap else { return behind.answer(&parts, body).await.ok() };
         let (on, go_on) = oneshot::channel();
-        let stopped = Stopped { call, on };
+        let stopped = Stopped { on };
         if when == When::Before {
             // Whoever set the trap may be gone; then nobody is to stop the call.
             let held = caught.send(stopped).is_ok();

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use clinic_phone_operator::api::ClinicPhoneNumber;
-use clinic_phone_operator::domain::InstallationId;
+use clinic_phone_operator::api::{ClinicPhoneNumber, REQUESTED_AT};
+use clinic_phone_operator::domain::{AccountSid, InstallationId};
 use clinic_phone_operator::simulator::{Behaviour, Fault, FaultSpec};
 use kube::Api;
 use serde_json::{Value, json};
@@ -55,6 +55,7 @@ struct Line {
     namespace: String,
     name: String,
     account: usize,
+    area: &'static str,
     mark: String,
     acts: Vec<Act>,
     /// What was done last.
@@ -66,6 +67,20 @@ struct Line {
 impl Line {
     fn lives(&self) -> bool {
         matches!(self.last, Some(Act::Create | Act::Edit | Act::CreateAgain))
+    }
+}
+
+/// An operator and its door.
+struct Operator {
+    door: Door,
+    running: Running,
+}
+
+impl Operator {
+    async fn open(op: &Installed) -> Result<Self, Box<dyn Error>> {
+        let door = Door::open(op).await?;
+        let running = op.launch(&door.kubeconfig, &door.twilio_url)?;
+        Ok(Self { door, running })
     }
 }
 
@@ -113,8 +128,8 @@ impl<'a> Drill<'a> {
         }
         let mut chance = Chance::new()?;
         let installation = InstallationId::parse(&world.installation)?;
-        let line = |n: usize| {
-            let (namespace, name) = (world.namespaces[n % world.namespaces.len()].clone(), format!("line-{n}"));
+        let line = |(n, namespace): (usize, &String)| {
+            let (namespace, name) = (namespace.clone(), format!("line-{n}"));
             let mut acts = match chance.below(10) {
                 0..=3 => vec![Act::Create],
                 4..=5 => vec![Act::Create, Act::Edit, Act::Edit],
@@ -125,9 +140,10 @@ impl<'a> Drill<'a> {
             };
             acts.reverse();
             let mark = installation.mark(&namespace, &name, false).to_string();
-            Line { namespace, name, account: chance.below(accounts.len()), mark, acts, last: None, early: false }
+            let area = if n.is_multiple_of(2) { "418" } else { "514" };
+            Line { namespace, name, account: chance.below(accounts.len()), area, mark, acts, last: None, early: false }
         };
-        let lines = (0..objects).map(line).collect();
+        let lines = (0..objects).zip(world.namespaces.iter().cycle()).map(line).collect();
         Ok(Self { op, chance, accounts: accounts.clone(), lines, given_up: BTreeSet::new(), looks: 0 })
     }
 
@@ -140,29 +156,28 @@ impl<'a> Drill<'a> {
         let fault = |(n, fault): (u64, Fault)| FaultSpec::once(BUY, fault).nth(2 + 7 * n);
         twilio.put_faults((0..).zip(faults).map(fault).collect());
 
-        let doors = [Door::open(op).await?, Door::open(op).await?];
-        let launch = |door: &Door| op.launch(&door.kubeconfig, &door.twilio_url);
-        let mut running = [launch(&doors[0])?, launch(&doors[1])?];
+        let mut operators = [Operator::open(op).await?, Operator::open(op).await?];
         let acts = self.lines.iter().map(|line| line.acts.len()).sum::<usize>().div_ceil(kills);
         for _ in 0..kills {
             for _ in 0..acts {
                 self.act().await?;
             }
-            let victim = self.chance.below(doors.len());
-            self.kill(&doors[victim], &mut running[victim]).await?;
-            running[victim] = launch(&doors[victim])?;
+            let victim = self.chance.below(operators.len());
+            let victim = operators.get_mut(victim).ok_or("no such operator")?;
+            self.kill(victim).await?;
+            victim.running = op.launch(&victim.door.kubeconfig, &victim.door.twilio_url)?;
         }
         twilio.put_faults(Vec::new());
         Box::pin(self.finish()).await?;
-        running.iter_mut().try_for_each(|running| running.child.check())?;
+        operators.iter_mut().try_for_each(|operator| operator.running.child.check())?;
         self.count().await
     }
 
     /// Kills an operator at a call that chance chooses, before it takes effect, after it did, or while it is on its way.
-    async fn kill(&mut self, door: &Door, running: &mut Running) -> Outcome {
+    async fn kill(&mut self, Operator { door, running }: &mut Operator) -> Outcome {
         let most = if self.chance.one_in(6) { 120 } else { 30 };
         let nth = 1 + self.chance.below(most);
-        let when = self.chance.pick(&[When::Before, When::After]);
+        let when = if self.chance.one_in(2) { When::Before } else { When::After };
         let on_its_way = when == When::Before && self.chance.one_in(2);
         let mut armed = door.trap_nth(when, nth);
         let begun = Instant::now();
@@ -190,75 +205,78 @@ impl<'a> Drill<'a> {
         Api::namespaced(self.op.world.space.env.admin.clone(), &line.namespace)
     }
 
+    fn account(&self, line: &Line) -> Option<&AccountSid> {
+        self.accounts.get(line.account).map(|account| &account.sid)
+    }
+
     fn path(line: &Line) -> String {
         format!("/apis/telephony.chiroflow.io/v1alpha1/namespaces/{}/clinicphonenumbers", line.namespace)
     }
 
-    async fn patch(&self, line: &Line, patch: &Value) -> Outcome {
+    async fn change(&self, line: &Line, change: &Value) -> Outcome {
         let path = format!("{}/{}", Self::path(line), line.name);
-        self.op.world.space.send("PATCH merge", &path, &[], patch).await?;
+        self.op.world.space.send("PATCH merge", &path, &[], change).await?;
         Ok(())
+    }
+
+    async fn delete(&self, line: &Line) -> Outcome {
+        let path = format!("{}/{}", Self::path(line), line.name);
+        self.op.world.space.send("DELETE", &path, &[], &Value::Null).await?;
+        Ok(())
+    }
+
+    /// The index of one of the resources of which this is so.
+    fn choose(&mut self, which: impl Fn(&Line) -> bool) -> Option<usize> {
+        let lines = self.lines.iter().enumerate();
+        let fit: Vec<_> = lines.filter(|(_, line)| which(line)).map(|(n, _)| n).collect();
+        self.chance.pick(&fit)
     }
 
     /// Does the next thing to a resource that chance chooses, if its time has come.
     async fn act(&mut self) -> Outcome {
-        let waiting: Vec<_> = (0..self.lines.len()).filter(|n| !self.lines[*n].acts.is_empty()).collect();
-        if waiting.is_empty() {
-            return Ok(());
-        }
-        let n = self.chance.pick(&waiting);
-        let line = &self.lines[n];
+        let Some(n) = self.choose(|line| !line.acts.is_empty()) else { return Ok(()) };
+        let label = format!("Accueil {}", self.chance.below(1000));
+        let Some(line) = self.lines.get(n) else { return Ok(()) };
         let Some(act) = line.acts.last().copied() else { return Ok(()) };
         let object = self.numbers(line).get_opt(&line.name).await?;
-        let space = &self.op.world.space;
-        let delete = async || {
-            let path = format!("{}/{}", Self::path(line), line.name);
-            space.send("DELETE", &path, &[], &Value::Null).await.map(drop)
-        };
+        let mut early = false;
         match (act, &object) {
             (Act::Create | Act::CreateAgain, None) => {
-                let area = if n % 2 == 0 { "418" } else { "514" };
                 let reference = json!({"name": format!("account-{}", line.account)});
-                let but = json!({"credentialsSecretRef": reference, "search": {"areaCodes": [area]}});
-                space.send("POST", &Self::path(line), &[], &number(&line.name, &spec(&but))).await?;
+                let but = json!({"credentialsSecretRef": reference, "search": {"areaCodes": [line.area]}});
+                let manifest = number(&line.name, &spec(&but));
+                self.op.world.space.send("POST", &Self::path(line), &[], &manifest).await?;
             }
-            (Act::Edit, Some(_)) => {
-                let label = format!("Accueil {}", self.chance.below(1000));
-                self.patch(&self.lines[n], &json!({"spec": {"friendlyName": label}})).await?;
-            }
-            (Act::Delete, Some(object)) if is_ready(object) => delete().await?,
+            (Act::Edit, Some(_)) => self.change(line, &json!({"spec": {"friendlyName": label}})).await?,
+            (Act::Delete, Some(object)) if is_ready(object) => self.delete(line).await?,
             (Act::DeleteEarly, Some(object)) => {
-                let early = !is_ready(object);
-                delete().await?;
-                self.lines[n].early = early;
+                early = !is_ready(object);
+                self.delete(line).await?;
             }
             (Act::Release, Some(object)) if is_ready(object) => {
                 let number = held(object);
-                self.patch(line, &json!({"spec": {"deletionPolicy": "Release", "releaseConfirmation": number}}))
-                    .await?;
-                delete().await?;
+                let release = json!({"deletionPolicy": "Release", "releaseConfirmation": number});
+                self.change(line, &json!({"spec": release})).await?;
+                self.delete(line).await?;
                 self.given_up.insert(number);
             }
             // Not yet.
             _ => return Ok(()),
         }
-        let line = &mut self.lines[n];
-        line.acts.pop();
-        line.last = Some(act);
+        if let Some(line) = self.lines.get_mut(n) {
+            line.acts.pop();
+            line.last = Some(act);
+            line.early = early;
+        }
         Ok(())
     }
 
     /// Asks for a look at a resource that chance chooses, so that the operators have something to do.
     async fn look(&mut self) -> Outcome {
-        let there: Vec<_> = (0..self.lines.len()).filter(|n| self.lines[*n].lives()).collect();
-        if there.is_empty() {
-            return self.act().await;
-        }
+        let Some(n) = self.choose(Line::lives) else { return self.act().await };
+        let Some(line) = self.lines.get(n) else { return Ok(()) };
         self.looks += 1;
-        let line = &self.lines[self.chance.pick(&there)];
-        let asked =
-            json!({"metadata": {"annotations": {clinic_phone_operator::api::REQUESTED_AT: self.looks.to_string()}}});
-        self.patch(line, &asked).await
+        self.change(line, &json!({"metadata": {"annotations": {REQUESTED_AT: self.looks.to_string()}}})).await
     }
 
     /// Nobody is killed any more: what is left to do is done, and everything comes to rest.
@@ -292,7 +310,7 @@ impl<'a> Drill<'a> {
         for sale in &ledger.purchases {
             let line = self.lines.iter().find(|line| sale.friendly_name.starts_with(&line.mark));
             let line = line.ok_or_else(|| format!("bought for nobody: {sale:?}"))?;
-            assert_eq!(sale.account_sid, self.accounts[line.account].sid, "{sale:?}");
+            assert_eq!(Some(&sale.account_sid), self.account(line), "{sale:?}");
             bought.entry(&line.name).or_default().push(sale.phone_number.as_str());
         }
         for line in &self.lines {
@@ -309,7 +327,7 @@ impl<'a> Drill<'a> {
             let object = self.numbers(line).get(&line.name).await?;
             let row = self.op.world.row(&held(&object))?;
             assert!(row.friendly_name.starts_with(&line.mark), "{}: {row:?}", line.name);
-            assert_eq!(row.account_sid, self.accounts[line.account].sid, "{}", line.name);
+            assert_eq!(Some(&row.account_sid), self.account(line), "{}", line.name);
         }
         // No resource is known to the API server that is not counted here.
         for line in self.lines.iter().filter(|line| !line.lives()) {

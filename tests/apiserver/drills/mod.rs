@@ -7,6 +7,7 @@ mod chance;
 mod crd;
 mod door;
 mod etcd;
+mod helm;
 mod kills;
 mod manifests;
 mod namespaces;
