@@ -20,8 +20,11 @@ use crate::world::{Account, DEADLINE, Options, held, is_ready, spec};
 const BUY: &str = "CreateIncomingPhoneNumber";
 /// So long is waited for a killer's moment before something is asked of the operators again.
 const STIR: Duration = Duration::from_millis(20);
-/// How long the longest of what was sent by a killed operator is still on its way: well within the window.
-const ON_ITS_WAY: usize = 800;
+/// So often it is stirred up before any call will do.
+const PATIENT: u32 = 100;
+/// Milliseconds. How long what a killed operator sent may still be on its way: well within the window, and longer than it
+/// takes the next one to look.
+const ON_ITS_WAY: usize = 2_500;
 
 #[test]
 fn killed_at_any_call_two_operators_buy_once() -> Outcome {
@@ -130,7 +133,8 @@ impl<'a> Drill<'a> {
         let installation = InstallationId::parse(&world.installation)?;
         let line = |(n, namespace): (usize, &String)| {
             let (namespace, name) = (namespace.clone(), format!("line-{n}"));
-            let mut acts = match chance.below(10) {
+            // Each kind of life, also where there are few.
+            let mut acts = match n % 10 {
                 0..=3 => vec![Act::Create],
                 4..=5 => vec![Act::Create, Act::Edit, Act::Edit],
                 6 => vec![Act::Create, Act::Delete],
@@ -151,9 +155,9 @@ impl<'a> Drill<'a> {
         let op = self.op;
         let (twilio, calm) = (&op.world.twilio, Behaviour { latency_ms: 20, ..Behaviour::default() });
         twilio.set_settings(calm);
-        // Every tenth purchase or so meets one of these besides.
-        let faults = [Fault::TimeoutAfter, Fault::Http500After, Fault::Garbage, Fault::Late(1_500), Fault::Http503];
-        let fault = |(n, fault): (u64, Fault)| FaultSpec::once(BUY, fault).nth(2 + 7 * n);
+        // Every third purchase meets one of these besides, as long as there are any left.
+        let faults = [Fault::Late(1_500), Fault::TimeoutAfter, Fault::Http503, Fault::Http500After, Fault::Garbage];
+        let fault = |(n, fault): (u64, Fault)| FaultSpec::once(BUY, fault).nth(2 + 3 * n);
         twilio.put_faults((0..).zip(faults).map(fault).collect());
 
         let mut operators = [Operator::open(op).await?, Operator::open(op).await?];
@@ -175,17 +179,28 @@ impl<'a> Drill<'a> {
 
     /// Kills an operator at a call that chance chooses, before it takes effect, after it did, or while it is on its way.
     async fn kill(&mut self, Operator { door, running }: &mut Operator) -> Outcome {
-        let most = if self.chance.one_in(6) { 120 } else { 30 };
-        let nth = 1 + self.chance.below(most);
         let when = if self.chance.one_in(2) { When::Before } else { When::After };
         let on_its_way = when == When::Before && self.chance.one_in(2);
-        let mut armed = door.trap_nth(when, nth);
+        let most = if self.chance.one_in(6) { 120 } else { 30 };
+        let any = 1 + self.chance.below(most);
+        // Half of the time at those calls that cost something.
+        let mut armed = match self.chance.below(4) {
+            0 => door.trap(when, |call| call.buys("")),
+            1 => door.trap(when, |call| call.attempts().is_some()),
+            _ => door.trap_nth(when, any),
+        };
         let begun = Instant::now();
+        let mut stirred = 0;
         let stopped = loop {
             match tokio::time::timeout(STIR, armed.stands()).await {
                 Ok(stopped) => break stopped?,
-                Err(_) if begun.elapsed() < DEADLINE => self.look().await?,
-                Err(_) => return Err("an operator does nothing any more".into()),
+                Err(_) if begun.elapsed() > DEADLINE => return Err("an operator does nothing any more".into()),
+                Err(_) => self.look().await?,
+            }
+            stirred += 1;
+            if stirred == PATIENT {
+                // Nothing is being bought: then it is any call after all.
+                armed = door.trap_nth(when, 1);
             }
         };
         running.child.check()?;
