@@ -1,7 +1,8 @@
 # The index of commands. Each is one call of cargo or of `cpn-env` (tests/env), which does what takes more than a line.
 #
 # Needs Rust, Go, a C compiler and make. The first run of demo, up, test or bench builds a Kubernetes control plane with Go
-# (about 8 minutes on two cores, once; kept outside the checkout) and the operator (about 3 minutes).
+# (about 8 minutes on two cores, once; kept outside the checkout) and the operator (about 3 minutes). The first test builds Helm
+# too (2 minutes).
 
 CARGO ?= cargo
 ENVIRONMENT = $(CARGO) run --quiet --locked --package cpn-env --
@@ -31,8 +32,10 @@ test: build ## All tests; those that need a real API server start one
 	@$(ENVIRONMENT) build >/dev/null
 	$(CARGO) test --workspace --locked
 
-test-exhaustive: build ## Every pair of faults in lives of the decision, each fault in half of the lives in a bad world (some minutes)
-	$(CARGO) test --locked --lib -- --ignored --nocapture plan::tests::faults controller::tests::exhaustive::every_other_life
+test-exhaustive: build ## Pairs of faults in the decision, each fault in a bad world, hundreds of kills (many minutes)
+	@$(ENVIRONMENT) build >/dev/null
+	$(CARGO) test --locked --lib -- --ignored --nocapture plan::tests::faults controller::tests::exhaustive
+	$(CARGO) test --locked --test apiserver drills:: -- --ignored --nocapture
 
 bench: ## Count calls, writes and purchases at 100 resources; measure the release binary
 	@$(ENVIRONMENT) bench

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::Outcome;
-use crate::process::installed_with;
+use crate::program::installed_with;
 use crate::world::{Options, World, held, life};
 
 /// Numbers that nobody bought through a resource.

@@ -5,7 +5,7 @@ use std::error::Error;
 use clinic_phone_operator::simulator::{Fault, FaultSpec};
 use serde_json::{Value, json};
 
-use crate::harness::{OPERATOR, Outcome, number, refusal};
+use crate::harness::{OPERATOR, Outcome, number};
 use crate::world::{EXACT, Options, WEBHOOK, World, condition, held, is, life, message, spec};
 
 fn release() -> Value {
@@ -175,23 +175,11 @@ async fn deleted_namespace(world: &mut World) -> Result<String, Box<dyn Error>> 
     Ok(namespace)
 }
 
-/// Waits until there is nothing at a path.
-async fn nothing_at(world: &World, path: &str) -> Outcome {
-    world
-        .eventually("the end of it", async || {
-            let answer = world.space.send("GET", path, &[], &Value::Null).await;
-            let gone =
-                answer.err().is_some_and(|error| refusal(error.as_ref()).is_some_and(|status| status.code == 404));
-            Ok(gone.then_some(()))
-        })
-        .await
-}
-
 #[test]
 fn a_namespace_goes_with_its_secret_and_its_numbers() -> Outcome {
     life(Options { clinics: &["clinic"], everywhere: true, ..Options::default() }, async |world: &mut World| {
         let namespace = deleted_namespace(world).await?;
-        nothing_at(world, &namespace).await?;
+        world.nothing_at(&namespace).await?;
         assert_eq!((world.twilio.numbers().len(), world.released(), world.count("release")), (2, 0, 0));
         Ok(())
     })
@@ -205,10 +193,10 @@ fn a_namespace_that_goes_with_the_operators_rights_waits_for_other_rights() -> O
         let namespace = deleted_namespace(world).await?;
         let clinic = world.namespaces.last().cloned().unwrap_or_default();
         let roles = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{clinic}/rolebindings/{OPERATOR}");
-        nothing_at(world, &roles).await?;
+        world.nothing_at(&roles).await?;
         world.space.send("GET", &namespace, &[], &Value::Null).await?;
         world.rights_everywhere().await?;
-        nothing_at(world, &namespace).await?;
+        world.nothing_at(&namespace).await?;
         assert_eq!((world.twilio.numbers().len(), world.released(), world.count("release")), (2, 0, 0));
         Ok(())
     })

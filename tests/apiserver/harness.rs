@@ -1,14 +1,14 @@
 //! The control plane that all tests share, and what tests do with it.
 //!
 //! [`with_temp_ns`] is the way in: it hands a test its own namespace as a [`Space`], and shows what was in there when the
-//! test fails. [`Env::start`] is for a test that needs a control plane to itself, to stop it for example.
+//! test fails. [`with_own_env`] is for a test that needs a control plane to itself, to stop it for example.
 
 use std::collections::hash_map::RandomState;
 use std::error::Error;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clinic_phone_operator::api::{ClinicPhoneNumber, ClinicPhoneNumberStatus, FINALIZER};
@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 pub type Outcome = Result<(), Box<dyn Error>>;
 
 /// Longer than any test here takes on a machine that compiles something else meanwhile.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Who the operator is: the name of the chart's account.
 pub const OPERATOR: &str = "clinic-phone-operator";
@@ -42,9 +42,10 @@ pub struct Env {
 
 /// The control plane of this binary. Its servers end with the process: statics are never dropped, so cpn-env has the
 /// kernel do it.
-pub fn env() -> Result<&'static Env, Box<dyn Error>> {
-    static ENV: OnceLock<Result<Env, String>> = OnceLock::new();
-    Ok(ENV.get_or_init(|| Env::start().map_err(|error| error.to_string())).as_ref().map_err(Clone::clone)?)
+pub fn env() -> Result<Arc<Env>, Box<dyn Error>> {
+    static ENV: OnceLock<Result<Arc<Env>, String>> = OnceLock::new();
+    let env = ENV.get_or_init(|| Env::start().map(Arc::new).map_err(|error| error.to_string()));
+    Ok(env.as_ref().map(Arc::clone).map_err(Clone::clone)?)
 }
 
 impl Env {
@@ -56,14 +57,7 @@ impl Env {
         let control_plane = ControlPlane::start(&binaries, &Options::default())?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let admin = runtime.block_on(client(&control_plane.kubeconfig()))?;
-        let crd = repository("crds/telephony.chiroflow.io_clinicphonenumbers.yaml");
-        let crd_applied = control_plane.kubectl(["apply", "--filename", &crd.to_string_lossy()])?;
-        crd_applied.clone().ok()?;
-        // Established comes before served; what counts is that it answers.
-        wait_until("the new resource", PATIENCE, || {
-            let path = "/apis/telephony.chiroflow.io/v1alpha1/clinicphonenumbers";
-            Ok(control_plane.kubectl(["get", "--raw", path])?.success().then_some(()))
-        })?;
+        let crd_applied = apply_crd(&control_plane)?;
         Ok(Self { control_plane, admin, crd_applied, runtime })
     }
 
@@ -102,6 +96,19 @@ impl Env {
         })?;
         Ok(kubeconfig)
     }
+}
+
+/// Applies the CRD, and returns what kubectl said once the API server serves the new resource.
+pub fn apply_crd(control_plane: &ControlPlane) -> Result<KubectlOutput, Box<dyn Error>> {
+    let crd = repository("crds/telephony.chiroflow.io_clinicphonenumbers.yaml");
+    let applied = control_plane.kubectl(["apply", "--filename", &crd.to_string_lossy()])?;
+    applied.clone().ok()?;
+    // Established comes before served; what counts is that it answers.
+    wait_until("the new resource", PATIENCE, || {
+        let path = "/apis/telephony.chiroflow.io/v1alpha1/clinicphonenumbers";
+        Ok(control_plane.kubectl(["get", "--raw", path])?.success().then_some(()))
+    })?;
+    Ok(applied)
 }
 
 /// The chart's account and its rights: the `ServiceAccount`, then roles and bindings.
@@ -150,37 +157,77 @@ pub fn repository(relative: &str) -> PathBuf {
 /// A namespace of a test's own.
 #[derive(Clone)]
 pub struct Space {
-    pub env: &'static Env,
+    pub env: Arc<Env>,
     pub namespace: String,
 }
 
 /// Runs a test in a namespace of its own, which goes when the test ends. When it fails, or takes too long, what was in the
 /// namespace is printed first; Secrets are not.
 pub fn with_temp_ns(test: impl AsyncFnOnce(Space) -> Outcome) -> Outcome {
+    with_ns_for(PATIENCE, test)
+}
+
+/// As [`with_temp_ns`], for a test that takes longer.
+pub fn with_ns_for(patience: Duration, test: impl AsyncFnOnce(Space) -> Outcome) -> Outcome {
     let env = env()?;
-    let thread = std::thread::current();
-    let name = thread.name().unwrap_or("main").replace("::", ".");
-    let random = RandomState::new().build_hasher().finish();
-    let space = Space { env, namespace: format!("test-{random:016x}") };
+    let space = Space::new(&env);
     env.block_on(async {
-        let short: String = name.chars().take(63).collect();
-        let label = short.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-        let namespace = json!({
-            "apiVersion": "v1", "kind": "Namespace",
-            "metadata": {"name": space.namespace, "labels": {"test": label}},
-        });
-        space.send("POST", "/api/v1/namespaces", &[], &namespace).await?;
-        let limited = async { Ok(tokio::time::timeout(PATIENCE, Box::pin(test(space.clone()))).await?) };
-        let ended: Result<Result<Outcome, Box<dyn Error>>, _> = AssertUnwindSafe(limited).catch_unwind().await;
-        if !matches!(ended, Ok(Ok(Ok(())))) {
-            eprintln!("---- {name}: what is in namespace {}\n{}", space.namespace, space.dump());
-        }
+        let ended = run(&space, patience, test).await;
         space.remove().await?;
-        ended.unwrap_or_else(|panic| resume_unwind(panic))?
+        ended.unwrap_or_else(|panic| resume_unwind(panic))
     })
 }
 
+/// As [`with_temp_ns`], on a control plane of the test's own, which ends with the test: it may be stopped, wiped and set
+/// back. Tests that only read and write share one, because each costs seconds and half a gigabyte.
+pub fn with_own_env(test: impl AsyncFnOnce(Space) -> Outcome) -> Outcome {
+    let env = Arc::new(Env::start()?);
+    let space = Space::new(&env);
+    env.block_on(run(&space, PATIENCE, test)).unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// Runs a test within its time and shows what was there when it failed.
+async fn run(
+    space: &Space,
+    patience: Duration,
+    test: impl AsyncFnOnce(Space) -> Outcome,
+) -> std::thread::Result<Outcome> {
+    let limited = async {
+        space.create_namespace().await?;
+        tokio::time::timeout(patience, Box::pin(test(space.clone()))).await?
+    };
+    let ended = AssertUnwindSafe(Box::pin(limited)).catch_unwind().await;
+    if !matches!(ended, Ok(Ok(()))) {
+        let name = test_name();
+        eprintln!("---- {name}: what is in namespace {}\n{}", space.namespace, space.dump());
+    }
+    ended
+}
+
+/// The name of the test that this thread runs.
+fn test_name() -> String {
+    std::thread::current().name().unwrap_or("main").replace("::", ".")
+}
+
 impl Space {
+    /// A name that nothing else has; the namespace is not made yet.
+    fn new(env: &Arc<Env>) -> Self {
+        let random = RandomState::new().build_hasher().finish();
+        Self { env: Arc::clone(env), namespace: format!("test-{random:016x}") }
+    }
+
+    /// Makes the namespace.
+    pub async fn create_namespace(&self) -> Outcome {
+        let short: String = test_name().chars().take(63).collect();
+        let label = short.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+        let namespace = json!({
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": self.namespace, "labels": {"test": label}},
+        });
+        self.send("POST", "/api/v1/namespaces", &[], &namespace).await?;
+        Ok(())
+    }
+
     /// The numbers of this namespace, typed, as an administrator.
     pub fn numbers(&self) -> Api<ClinicPhoneNumber> {
         Api::namespaced(self.env.admin.clone(), &self.namespace)

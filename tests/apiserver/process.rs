@@ -1,114 +1,17 @@
 //! The built program: killed in the middle of a purchase, stopped in the middle of one, started again, and what it prints.
 
-use std::error::Error;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clinic_phone_operator::domain::InstallationId;
 use clinic_phone_operator::simulator::{Fault, FaultSpec};
-use cpn_env::process::{Child, Port, Program};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
 
-use crate::harness::{Outcome, with_temp_ns};
-use crate::world::{Account, EXACT, Options, WEBHOOK, World, condition, held, is, status};
-
-/// The program with everything that it needs: its Twilio listens on a socket.
-pub struct Installed {
-    pub world: World,
-    pub twilio_url: String,
-    pub log: PathBuf,
-    flags: Vec<String>,
-    stop: CancellationToken,
-}
-
-/// The program while it runs.
-pub struct Running {
-    pub child: Child,
-    admin: Port,
-}
-
-impl Drop for Installed {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
-}
+use crate::harness::Outcome;
+use crate::program::{Installed, installed_with};
+use crate::world::{Account, EXACT, Options, WEBHOOK, condition, held, is, status};
 
 fn installed(flags: &[&str], test: impl AsyncFnOnce(&mut Installed) -> Outcome) -> Outcome {
     installed_with(Options::default(), flags, test)
-}
-
-/// The program with these flags, and a world of these options.
-pub fn installed_with(options: Options, flags: &[&str], test: impl AsyncFnOnce(&mut Installed) -> Outcome) -> Outcome {
-    with_temp_ns(async |space| {
-        let log = space.env.control_plane.folder().join(format!("operator-{}.log", space.namespace));
-        let world = Box::pin(World::new(space, options)).await?;
-        world.credentials(&world.account.clone()).await?;
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let twilio_url = format!("http://{}", listener.local_addr()?);
-        let (twilio, stop) = (world.twilio.clone(), CancellationToken::new());
-        let stopped = stop.clone();
-        world.space.env.spawn(async move { drop(twilio.serve(listener, stopped).await) });
-        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        Box::pin(test(&mut Installed { world, twilio_url, log, flags, stop })).await
-    })
-}
-
-impl Installed {
-    /// Starts the program and waits until it is ready.
-    pub async fn start(&self) -> Result<Running, Box<dyn Error>> {
-        let admin = Port::free()?;
-        let namespace = &self.world.space.namespace;
-        let child = Program::new("operator", env!("CARGO_BIN_EXE_clinic-phone-operator"), &self.log)
-            .args(["run", "--log", "debug", "--instance", "test"])
-            .args(["--installation-id", &self.world.installation, "--twilio-url", &self.twilio_url])
-            .args(["--namespaces", namespace, "--operator-namespace", namespace])
-            .args(["--admin-listen".to_owned(), format!("127.0.0.1:{}", admin.number())])
-            .args(self.flags.clone())
-            .env("KUBECONFIG", self.world.kubeconfig.as_os_str())
-            .start()?;
-        let mut running = Running { child, admin };
-        self.world
-            .eventually("the program is ready", async || {
-                running.child.check()?;
-                Ok(running.page("/readyz").await.ok().filter(|text| text.contains("200 OK")))
-            })
-            .await?;
-        Ok(running)
-    }
-
-    /// Calls of the operator, by Twilio's names.
-    fn calls(&self, operation: &str) -> usize {
-        self.world.twilio.calls().iter().filter(|call| call.operation == operation).count()
-    }
-}
-
-impl Running {
-    /// What one of the admin endpoints answers.
-    pub async fn page(&self, path: &str) -> Result<String, Box<dyn Error>> {
-        let mut socket = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], self.admin.number()))).await?;
-        socket
-            .write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes())
-            .await?;
-        let mut text = String::new();
-        socket.read_to_string(&mut text).await?;
-        Ok(text)
-    }
-
-    /// One figure of `/metrics`.
-    pub async fn figure(&self, name: &str) -> Result<u64, Box<dyn Error>> {
-        let page = self.page("/metrics").await?;
-        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).ok_or("no such figure")?;
-        Ok(line.trim().parse()?)
-    }
-
-    async fn passed(&self, installed: &Installed, passes: u64) -> Outcome {
-        let name = "clinic_phone_operator_reconcile_passes_total";
-        installed.world.eventually("passes", async || Ok((self.figure(name).await? >= passes).then_some(()))).await
-    }
 }
 
 #[test]
@@ -178,7 +81,7 @@ fn started_again_with_everything_in_service_it_calls_nobody() -> Outcome {
         let calls = op.world.twilio.calls().len();
 
         let running = op.start().await?;
-        running.passed(op, 3).await?;
+        op.passed(&running, 3).await?;
         assert_eq!(op.world.twilio.calls().len(), calls);
         for (name, before) in names.iter().zip(before) {
             assert_eq!(op.world.space.get(name).await?, before);

@@ -207,15 +207,9 @@ pub fn life(options: Options, test: impl AsyncFnOnce(&mut World) -> Outcome) -> 
 impl World {
     /// Everything but the operator and the Secret.
     pub async fn new(space: Space, options: Options) -> Result<Self, Box<dyn Error>> {
-        let mut namespaces = vec![space.namespace.clone()];
-        for clinic in options.clinics {
-            let name = format!("{}-{clinic}", space.namespace);
-            let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-            space.send("POST", "/api/v1/namespaces", &[], &namespace).await?;
-            namespaces.push(name);
-        }
-        let watched: &[String] = if options.everywhere { &[] } else { &namespaces };
-        let kubeconfig = operator_account(&space, watched).await?;
+        let clinics = options.clinics.iter().map(|clinic| format!("{}-{clinic}", space.namespace));
+        let namespaces: Vec<_> = std::iter::once(space.namespace.clone()).chain(clinics).collect();
+        let kubeconfig = prepare(&space, &namespaces, &options).await?;
         let account = Account::nth(1)?;
         let settings = simulator::Settings { any_account: false, ..simulator::Settings::default() };
         let twilio = Simulator::new(settings, Arc::new(SystemClock));
@@ -232,6 +226,13 @@ impl World {
             operators: Vec::new(),
             sent: Arc::default(),
         })
+    }
+
+    /// Prepares a cluster that has lost everything as [`World::new`] prepares a new one; the resource type is there already.
+    pub async fn prepare_again(&self) -> Outcome {
+        self.space.create_namespace().await?;
+        prepare(&self.space, &self.namespaces, &self.options).await?;
+        self.credentials(&self.account).await
     }
 
     /// Starts an operator; a second one makes two that know nothing of each other.
@@ -493,6 +494,17 @@ impl World {
         }
     }
 
+    /// Waits until there is nothing at a path of the API server.
+    pub async fn nothing_at(&self, path: &str) -> Outcome {
+        self.eventually("the end of it", async || {
+            let answer = self.space.send("GET", path, &[], &Value::Null).await;
+            let gone =
+                answer.err().is_some_and(|error| refusal(error.as_ref()).is_some_and(|status| status.code == 404));
+            Ok(gone.then_some(()))
+        })
+        .await
+    }
+
     /// Waits until `look` returns something.
     pub async fn eventually<T>(
         &self,
@@ -576,7 +588,7 @@ impl Drop for World {
             eprintln!("---- sent to Twilio: {:?}", self.calls());
         }
         // The namespaces besides the test's own; whoever wants to see them go deletes them in the test.
-        let env = self.space.env;
+        let env = &self.space.env;
         for namespace in self.namespaces.iter().skip(1) {
             let path = format!("/api/v1/namespaces/{namespace}");
             let request = http::Request::delete(path).body(Vec::new());
@@ -604,6 +616,15 @@ async fn create(space: &Space, object: &Value) -> Outcome {
     let plural = format!("{}s", text("/kind").to_lowercase());
     space.send("POST", &format!("{group}{place}/{plural}"), &[], object).await?;
     Ok(())
+}
+
+/// Makes the namespaces besides the test's own, the chart's account and its rights; returns the account's kubeconfig.
+async fn prepare(space: &Space, namespaces: &[String], options: &Options) -> Result<PathBuf, Box<dyn Error>> {
+    for name in namespaces.iter().skip(1) {
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        space.send("POST", "/api/v1/namespaces", &[], &namespace).await?;
+    }
+    operator_account(space, if options.everywhere { &[] } else { namespaces }).await
 }
 
 /// Creates the chart's account in the test's namespace, with rights in `watched`, or in all namespaces; returns its

@@ -2,7 +2,7 @@
 //!
 //! `KUBEBUILDER_ASSETS` is honoured as by envtest: when it is set, kube-apiserver and etcd have to be there. Whatever it
 //! does not hold is built from the Go module in `tests/control-plane`, into a cache folder outside the checkout, so that a
-//! fresh clone and `git clean` do not cost the build again.
+//! fresh clone and `git clean` do not cost the build again. Helm, for whoever asks, is built from `tests/helm` in the same way.
 //!
 //! Nothing is downloaded here but by Go itself, and nothing is ever removed from the cache.
 
@@ -28,7 +28,7 @@ pub struct Binaries {
     pub kubectl: PathBuf,
 }
 
-/// One of the four programs.
+/// One of the programs.
 struct Part {
     name: &'static str,
     package: &'static str,
@@ -60,6 +60,11 @@ const KUBE_CONTROLLER_MANAGER: Part = Part {
     takes: "about 2 minutes",
 };
 
+/// Not part of the control plane, and not built unless it is asked for.
+const HELM: Part =
+    Part { name: "helm", package: "helm.sh/helm/v4/cmd/helm", module: HELM_MODULE, takes: "about 2 minutes" };
+
+const HELM_MODULE: &str = "helm.sh/helm/v4";
 const KUBERNETES: &str = "k8s.io/kubernetes";
 const ETCD_SERVER: &str = "go.etcd.io/etcd/server/v3";
 
@@ -83,6 +88,14 @@ pub fn find_or_build_kubectl(progress: &dyn Fn(&str)) -> Result<PathBuf, Error> 
     found.map_or_else(|| Surroundings::of_this_process().cached(&KUBECTL, progress), Ok)
 }
 
+/// Returns Helm, building it first when this machine does not have it.
+///
+/// # Errors
+/// As [`find_or_build`], but for the assets: they hold no Helm.
+pub fn find_or_build_helm(progress: &dyn Fn(&str)) -> Result<PathBuf, Error> {
+    Surroundings::of_this_process().cached(&HELM, progress)
+}
+
 /// What the search depends on, as a value: tests cannot set variables of their own process.
 #[derive(Debug, Clone)]
 struct Surroundings {
@@ -91,7 +104,10 @@ struct Surroundings {
     home: Option<OsString>,
     /// Where to look for Go; nothing means wherever this process looks.
     path: Option<OsString>,
+    /// The Go module of the control plane.
     module: PathBuf,
+    /// The Go module of Helm.
+    helm: PathBuf,
 }
 
 impl Surroundings {
@@ -103,6 +119,7 @@ impl Surroundings {
             home: variable("HOME"),
             path: None,
             module: Path::new(env!("CARGO_MANIFEST_DIR")).join("../control-plane"),
+            helm: Path::new(env!("CARGO_MANIFEST_DIR")).join("../helm"),
         }
     }
 
@@ -129,8 +146,8 @@ impl Surroundings {
 
     /// Returns the path of a program in the cache, which is built when it is not there.
     fn cached(&self, part: &Part, progress: &dyn Fn(&str)) -> Result<PathBuf, Error> {
-        let module = GoModule::read(&self.module)?;
-        let folder = self.cache_folder()?.join(module.key()?);
+        let module = GoModule::read(if part.module == HELM_MODULE { &self.helm } else { &self.module })?;
+        let folder = self.cache_folder()?.join(module.key(part)?);
         let program = folder.join(part.name);
         if is_executable(&program) {
             return Ok(program);
@@ -168,7 +185,7 @@ impl Surroundings {
         let output = self
             .go(module)
             .args(["build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags"])
-            .arg(linker_flags(module.version_of(KUBERNETES)?))
+            .arg(part.linker_flags(module)?)
             .arg("-o")
             .arg(&unfinished)
             .arg(part.package)
@@ -223,15 +240,26 @@ impl Surroundings {
     }
 }
 
-/// Without these the API server calls itself v0.0.0, and clients complain; `-s -w` halves the size.
-fn linker_flags(kubernetes: &str) -> String {
-    const PACKAGE: &str = "k8s.io/component-base/version";
-    let mut numbers = kubernetes.trim_start_matches('v').split('.');
-    let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
-    format!(
-        "-s -w -X {PACKAGE}.gitVersion={kubernetes} -X {PACKAGE}.gitMajor={major} -X {PACKAGE}.gitMinor={minor} \
-         -X {PACKAGE}.gitTreeState=clean"
-    )
+impl Part {
+    /// The version that it tells and is kept under: that of Kubernetes for every part of the control plane.
+    fn version<'a>(&self, module: &'a GoModule) -> Result<&'a str, Error> {
+        module.version_of(if self.module == HELM_MODULE { HELM_MODULE } else { KUBERNETES })
+    }
+
+    /// Without these the API server calls itself v0.0.0, and clients complain; `-s -w` halves the size.
+    fn linker_flags(&self, module: &GoModule) -> Result<String, Error> {
+        const PACKAGE: &str = "k8s.io/component-base/version";
+        let version = self.version(module)?;
+        if self.module == HELM_MODULE {
+            return Ok(format!("-s -w -X {HELM_MODULE}/internal/version.version={version}"));
+        }
+        let mut numbers = version.trim_start_matches('v').split('.');
+        let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+        Ok(format!(
+            "-s -w -X {PACKAGE}.gitVersion={version} -X {PACKAGE}.gitMajor={major} -X {PACKAGE}.gitMinor={minor} \
+             -X {PACKAGE}.gitTreeState=clean"
+        ))
+    }
 }
 
 /// `1.26.8` as numbers that compare; whatever follows the digits of a part, as in `1.27rc1`, is left out.
@@ -254,7 +282,7 @@ fn lock(folder: &Path, progress: &dyn Fn(&str)) -> Result<File, Error> {
     Ok(file)
 }
 
-/// The pinned versions: `tests/control-plane/go.mod`.
+/// The pinned versions: `go.mod` in `tests/control-plane` or `tests/helm`.
 struct GoModule {
     folder: PathBuf,
     text: String,
@@ -296,7 +324,7 @@ impl GoModule {
     }
 
     /// Names the cache folder: the version for people, and a hash of every pin, which new comments do not change.
-    fn key(&self) -> Result<String, Error> {
+    fn key(&self, part: &Part) -> Result<String, Error> {
         // FNV-1a: std's own hasher may differ between compilers, which would build everything again.
         let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
         let mut take = |text: &str| {
@@ -304,12 +332,13 @@ impl GoModule {
                 hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
             }
         };
-        let version = self.version_of(KUBERNETES)?;
+        let version = part.version(self)?;
         take(std::env::consts::OS);
         take(std::env::consts::ARCH);
-        take(&linker_flags(version));
+        take(&part.linker_flags(self)?);
         self.statements().for_each(take);
-        Ok(format!("{version}-{hash:016x}"))
+        let name = if part.module == HELM_MODULE { "helm-" } else { "" };
+        Ok(format!("{name}{version}-{hash:016x}"))
     }
 }
 
@@ -340,6 +369,7 @@ mod tests {
             home: None,
             path: Some(path("path").into()),
             module: path("module"),
+            helm: path("helm"),
         }
     }
 
@@ -380,6 +410,8 @@ mod tests {
         assert!(module.version_of(KUBERNETES).unwrap().starts_with("v1."));
         assert!(module.version_of(ETCD_SERVER).unwrap().starts_with("v3."));
         assert!(numbers(module.go_version().unwrap()) >= vec![1, 21]);
+        let helm = GoModule::read(&Surroundings::of_this_process().helm).unwrap();
+        assert!(helm.version_of(HELM_MODULE).unwrap().starts_with("v4."));
     }
 
     #[test]
@@ -394,7 +426,7 @@ mod tests {
 
     #[test]
     fn the_key_follows_the_pins_and_not_the_comments() {
-        let key = |text: &str| module(text).key().unwrap();
+        let key = |text: &str| module(text).key(&KUBECTL).unwrap();
         assert!(key(GO_MOD).starts_with("v1.37.2-"));
         assert_eq!(key(GO_MOD), key(&GO_MOD.replace("a comment", "another")));
         assert_ne!(key(GO_MOD), key(&GO_MOD.replace("v3.7.0", "v3.7.1")));
@@ -425,6 +457,22 @@ mod tests {
         assert_eq!(quiet(&surroundings).unwrap(), binaries);
         let builds = std::fs::read_to_string(folder.path().join("builds")).unwrap();
         assert_eq!(builds.lines().count(), 4, "{builds}");
+    }
+
+    #[test]
+    fn helm_is_built_when_it_is_asked_for_from_its_own_module() {
+        let folder = TempFolder::new("cpn-env-test", false).unwrap();
+        let mut surroundings = bare(&folder);
+        pretend_go(&mut surroundings, &folder);
+        std::fs::create_dir(folder.path().join("helm")).unwrap();
+        let go_mod = "module y\n\ngo 1.26.0\n\nrequire helm.sh/helm/v4 v4.3.1 // indirect\n";
+        std::fs::write(folder.path().join("helm/go.mod"), go_mod).unwrap();
+        let program = surroundings.cached(&HELM, &|_| {}).unwrap();
+        let home = folder.path().join("cache/clinic-phone-operator/control-plane/helm-v4.3.1-");
+        assert!(program.to_string_lossy().starts_with(&*home.to_string_lossy()), "{}", program.display());
+        assert_eq!(surroundings.cached(&HELM, &|_| {}).unwrap(), program);
+        let builds = std::fs::read_to_string(folder.path().join("builds")).unwrap();
+        assert_eq!(builds, "helm.sh/helm/v4/cmd/helm\n");
     }
 
     #[test]
@@ -507,7 +555,14 @@ mod tests {
         let surroundings = |cache_home: Option<&str>, home: Option<&str>| Surroundings {
             cache_home: cache_home.map(Into::into),
             home: home.map(Into::into),
-            ..Surroundings { assets: None, cache_home: None, home: None, path: None, module: folder.path().into() }
+            ..Surroundings {
+                assets: None,
+                cache_home: None,
+                home: None,
+                path: None,
+                module: folder.path().into(),
+                helm: folder.path().into(),
+            }
         };
         let end = "clinic-phone-operator/control-plane";
         let of = |cache_home, home| surroundings(cache_home, home).cache_folder();

@@ -182,8 +182,8 @@ impl Cluster {
     }
 
     /// Returns nothing while everything runs that was started for it.
-    pub fn check(&mut self) -> Result<(), Error> {
-        match &mut self.kind {
+    pub fn check(&self) -> Result<(), Error> {
+        match &self.kind {
             Kind::Own(control_plane) => control_plane.check(),
             Kind::Current(_) => Ok(()),
         }

@@ -6,6 +6,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::process::{Child, Port, Program, TempFolder, secret, tail, wait_until, write_private};
@@ -61,17 +62,37 @@ impl Default for Options {
 }
 
 /// A running control plane. Its processes and its folder go when this is dropped or this process ends in any way.
+///
+/// Its servers can be stopped and started while others use it: an outage is part of what is tested.
 #[derive(Debug)]
 pub struct ControlPlane {
-    // In the order of ending: each before what it depends on, and the folder last.
-    controller_manager: Option<Child>,
-    api_server: Option<Child>,
-    etcd: Child,
+    // In the order of ending: the servers first, and the folder last.
+    servers: Mutex<Servers>,
     port: Port,
     etcd_port: Port,
     folder: TempFolder,
     binaries: Binaries,
     options: Options,
+}
+
+/// The servers that run, in the order of ending: each before what it depends on.
+#[derive(Debug, Default)]
+struct Servers {
+    controller_manager: Option<Child>,
+    api_server: Option<Child>,
+    etcd: Option<Child>,
+}
+
+impl Servers {
+    fn all(&mut self) -> impl Iterator<Item = &mut Child> {
+        self.controller_manager.iter_mut().chain(&mut self.api_server).chain(&mut self.etcd)
+    }
+
+    /// Kills all of them and waits for their ends.
+    fn end(&mut self) -> Result<(), Error> {
+        let Self { controller_manager, api_server, etcd } = std::mem::take(self);
+        controller_manager.into_iter().chain(api_server).chain(etcd).try_for_each(|child| child.kill().map(drop))
+    }
 }
 
 impl ControlPlane {
@@ -95,22 +116,21 @@ impl ControlPlane {
         let folder = TempFolder::new("cpn-control-plane", options.keep_folder)?;
         let (port, etcd_port) = (Port::free()?, Port::free()?);
         write_credentials(folder.path(), port.number())?;
-        let etcd = etcd(binaries, folder.path(), etcd_port.number()).start()?;
-        let mut control_plane = Self {
-            controller_manager: None,
-            api_server: None,
-            etcd,
+        let control_plane = Self {
+            servers: Mutex::default(),
             port,
             etcd_port,
             folder,
             binaries: binaries.clone(),
             options: options.clone(),
         };
-        control_plane.start_api_server()?;
-        if control_plane.options.controller_manager {
-            control_plane.start_controller_manager()?;
-        }
+        control_plane.resume()?;
         Ok(control_plane)
+    }
+
+    fn servers(&self) -> MutexGuard<'_, Servers> {
+        // Whoever panicked left children that are there or not: both are known.
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The address of the API server.
@@ -140,16 +160,17 @@ impl ControlPlane {
 
     /// The process ids of the servers that run.
     pub fn process_ids(&self) -> Vec<u32> {
-        self.controller_manager.iter().chain(&self.api_server).chain([&self.etcd]).map(Child::id).collect()
+        self.servers().all().map(|child| child.id()).collect()
     }
 
     /// Returns nothing while every server that should run does.
     ///
     /// # Errors
     /// [`Error::Ended`] with the end of its log when one has ended by itself.
-    pub fn check(&mut self) -> Result<(), Error> {
-        self.etcd.check()?;
-        self.api_server.iter_mut().chain(&mut self.controller_manager).try_for_each(Child::check)
+    pub fn check(&self) -> Result<(), Error> {
+        // The one that others depend on first: it is the cause.
+        let Servers { controller_manager, api_server, etcd } = &mut *self.servers();
+        etcd.iter_mut().chain(api_server).chain(controller_manager).try_for_each(Child::check)
     }
 
     /// kubectl as the administrator, as a value of its own.
@@ -196,51 +217,82 @@ impl ControlPlane {
         Ok(path)
     }
 
+    /// Where etcd keeps its data: everything that the cluster knows. To be copied, replaced or removed while the servers are
+    /// halted.
+    pub fn data(&self) -> PathBuf {
+        self.folder().join("etcd")
+    }
+
+    /// Kills all servers, as the end of a machine would. The data stays.
+    pub fn halt(&self) -> Result<(), Error> {
+        self.servers().end()
+    }
+
+    /// Starts the servers that do not run, on the same addresses and with the data that is there, and returns once they are
+    /// ready.
+    pub fn resume(&self) -> Result<(), Error> {
+        {
+            let mut servers = self.servers();
+            if servers.etcd.is_none() {
+                servers.etcd =
+                    Some(etcd(&self.binaries, self.folder(), &self.data(), self.etcd_port.number()).start()?);
+            }
+        }
+        self.start_api_server()?;
+        if self.options.controller_manager { self.start_controller_manager() } else { Ok(()) }
+    }
+
     /// Kills the API server, as an outage would. etcd and the data stay.
-    pub fn stop_api_server(&mut self) -> Result<(), Error> {
-        self.api_server.take().map_or(Ok(()), |server| server.kill().map(drop))
+    pub fn stop_api_server(&self) -> Result<(), Error> {
+        let server = self.servers().api_server.take();
+        server.map_or(Ok(()), |server| server.kill().map(drop))
     }
 
     /// Starts the API server on the same address with the same data, and returns once it is ready; nothing when it runs.
-    pub fn start_api_server(&mut self) -> Result<(), Error> {
-        if let Some(server) = &mut self.api_server {
-            return server.check();
+    pub fn start_api_server(&self) -> Result<(), Error> {
+        {
+            let mut servers = self.servers();
+            if let Some(server) = &mut servers.api_server {
+                return server.check();
+            }
+            servers.api_server = Some(self.api_server_program().start()?);
         }
-        self.api_server = Some(self.api_server_program().start()?);
         self.wait_until_ready("kube-apiserver", |control_plane| {
             Ok(control_plane.kubectl(["get", "--raw", "/readyz"])?.success())
         })
     }
 
-    /// Ends everything and removes the folder, unless it is to be kept.
-    pub fn stop(self) -> Result<(), Error> {
-        let Self { controller_manager, api_server, etcd, port: _port, etcd_port: _etcd_port, folder: _folder, .. } =
-            self;
-        for child in controller_manager.into_iter().chain(api_server).chain([etcd]) {
-            child.kill()?;
-        }
-        Ok(())
+    /// Sends the API server a signal by its name, such as `STOP` and `CONT`: it holds its connections and answers nothing.
+    pub fn signal_api_server(&self, name: &str) -> Result<(), Error> {
+        self.servers().api_server.as_ref().map_or(Ok(()), |server| server.signal(name))
     }
 
-    fn start_controller_manager(&mut self) -> Result<(), Error> {
+    /// Ends everything and removes the folder, unless it is to be kept.
+    pub fn stop(self) -> Result<(), Error> {
+        self.halt()
+    }
+
+    fn start_controller_manager(&self) -> Result<(), Error> {
         let log = self.folder().join("kube-controller-manager.log");
         let program = Program::new("kube-controller-manager", &self.binaries.kube_controller_manager, log)
             .arg(flag("kubeconfig", self.folder().join("kubeconfig-controller-manager")))
             .arg(format!("--controllers={CONTROLLERS}"))
             // There is one, and its health is told by what it does.
             .args(["--leader-elect=false", "--secure-port=0"]);
-        self.controller_manager = Some(program.start()?);
+        {
+            let mut servers = self.servers();
+            if let Some(server) = &mut servers.controller_manager {
+                return server.check();
+            }
+            servers.controller_manager = Some(program.start()?);
+        }
         // The first thing it visibly does: all its controllers start together.
         self.wait_until_ready("kube-controller-manager", |control_plane| {
             Ok(control_plane.kubectl(["get", "serviceaccount", "default", "--namespace", "default"])?.success())
         })
     }
 
-    fn wait_until_ready(
-        &mut self,
-        name: &str,
-        mut ready: impl FnMut(&Self) -> Result<bool, Error>,
-    ) -> Result<(), Error> {
+    fn wait_until_ready(&self, name: &str, mut ready: impl FnMut(&Self) -> Result<bool, Error>) -> Result<(), Error> {
         let what = format!("readiness of {name}");
         let waited = wait_until(&what, self.options.ready_within, || {
             self.check()?;
@@ -283,10 +335,10 @@ impl ControlPlane {
     }
 }
 
-fn etcd(binaries: &Binaries, folder: &Path, port: u16) -> Program {
+fn etcd(binaries: &Binaries, folder: &Path, data: &Path, port: u16) -> Program {
     let url = format!("http://127.0.0.1:{port}");
     Program::new("etcd", &binaries.etcd, folder.join("etcd.log"))
-        .arg(flag("data-dir", folder.join("etcd")))
+        .arg(flag("data-dir", data))
         .args([format!("--listen-client-urls={url}"), format!("--advertise-client-urls={url}")])
         // There are no peers: any port will do.
         .arg("--listen-peer-urls=http://127.0.0.1:0")

@@ -25,7 +25,7 @@ mod stage;
 const USAGE: &str = "\
 usage: cpn-env COMMAND
 
-  build   find kube-apiserver, etcd, kube-controller-manager and kubectl, or build them; prints their paths
+  build   find kube-apiserver, etcd, kube-controller-manager, kubectl and Helm, or build them; prints their paths
   serve   run a control plane until Ctrl-C or SIGTERM; prints how to reach it
   demo    start everything, show what the operator does, check it, end everything
   up      start everything and leave it running; prints how to reach it
@@ -73,7 +73,8 @@ fn build() -> Result<(), Error> {
         found.etcd.display(),
         found.kube_controller_manager.display(),
         found.kubectl.display()
-    ))
+    ))?;
+    print(&format!("HELM={}\n", binaries::find_or_build_helm(&tell)?.display()))
 }
 
 /// Ends with an error only, or with this process: a signal ends it at once, the kernel then ends the servers, and the
@@ -81,7 +82,7 @@ fn build() -> Result<(), Error> {
 fn serve() -> Result<(), Error> {
     let binaries = binaries::find_or_build(&tell)?;
     tell("starting etcd, kube-apiserver and kube-controller-manager");
-    let mut control_plane = ControlPlane::start(&binaries, &Options::default())?;
+    let control_plane = ControlPlane::start(&binaries, &Options::default())?;
     print(&format!(
         "KUBECONFIG={}\nKUBECTL={}\nAUDIT_LOG={}\n",
         control_plane.kubeconfig().display(),

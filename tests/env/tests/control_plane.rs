@@ -53,7 +53,7 @@ fn two_control_planes_at_once_do_what_a_cluster_does() -> Outcome {
         (first, second.join())
     });
     let ended = |_| "the thread that starts a control plane panicked";
-    let (mut first, mut second) = (first.map_err(ended)??, second.map_err(ended)??);
+    let (first, second) = (first.map_err(ended)??, second.map_err(ended)??);
     first.check()?;
     second.check()?;
     assert_ne!(first.url(), second.url());
