@@ -32,9 +32,9 @@ test: build ## All tests; those that need a real API server start one
 	@$(ENVIRONMENT) build >/dev/null
 	$(CARGO) test --workspace --locked
 
-test-exhaustive: build ## Pairs of faults in the decision, each fault in a bad world, hundreds of kills (many minutes)
+test-exhaustive: build ## Pairs of faults in the decision, each fault in a bad world, two hundred kills (some minutes)
 	@$(ENVIRONMENT) build >/dev/null
-	$(CARGO) test --locked --lib -- --ignored --nocapture plan::tests::faults controller::tests::exhaustive
+	$(CARGO) test --locked --profile exhaustive --lib -- --ignored --nocapture plan::tests::faults controller::tests::exhaustive
 	$(CARGO) test --locked --test apiserver drills:: -- --ignored --nocapture
 
 bench: ## Count calls, writes and purchases at 100 resources; measure the release binary
