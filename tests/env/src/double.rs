@@ -1,8 +1,8 @@
 //! A double of the API server, in memory and without I/O: one call in, one answer out.
 //!
 //! It has the semantics that a controller's safety rests on: versions and conflicts, the status subresource, generations,
-//! finalizers and deletion, merge patches, field selectors, discovery. `tests/apiserver/double.rs` runs one script of calls
-//! against this and against a real kube-apiserver and compares every answer.
+//! finalizers and deletion, merge patches, field selectors, discovery. Nothing compares it with a real kube-apiserver yet: what
+//! is proved over it is proved for these semantics, and the lives in `tests/apiserver` are what ties them to the real ones.
 //!
 //! Left out, because nobody here looks at it: schemas and defaults (a caller creates whole objects), server-side apply,
 //! watches, managed fields, admission, paging.
