@@ -480,6 +480,10 @@ pub struct ClinicPhoneNumberStatus {
     /// Where Twilio shows the account's usage and bill.
     #[serde(default, rename = "billingURL", skip_serializing_if = "Option::is_none")]
     pub billing_url: Option<String>,
+    /// The number that the annotation `telephony.chiroflow.io/forget-number` names although it was not lost when it was set: that
+    /// gives up nothing, neither now nor when the number is lost. Take the annotation away, and set it again once it is lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ignored_forget_number: Option<String>,
     /// The last value of the annotation `telephony.chiroflow.io/requested-at` that was acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,

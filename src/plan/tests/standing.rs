@@ -247,6 +247,39 @@ fn a_lost_number_is_given_up_by_its_own_name_and_only_when_it_is_lost() {
     assert!(message(&w, "a").contains("forget-number"), "{}", message(&w, "a"));
 }
 
+/// The word was given for one loss, and the number came back: it says nothing about the next loss.
+#[test]
+fn a_word_outlives_neither_the_loss_it_was_given_for_nor_one_that_had_not_come() {
+    for healed in [true, false] {
+        let mut w = bought();
+        let own = w.holds("a").unwrap();
+        let lose = |w: &mut World, look: &str| {
+            let gone = std::mem::take(&mut w.twilio.held);
+            w.annotate("a", REQUESTED_AT, look);
+            gone
+        };
+        if healed {
+            let gone = lose(&mut w, "1");
+            until(&mut w, |w| w.reason("a") == "NumberLost").unwrap();
+            w.twilio.held = gone;
+        }
+        w.annotate("a", FORGET_NUMBER, own.as_str());
+        w.annotate("a", REQUESTED_AT, "2");
+        until(&mut w, |w| w.ready("a")).unwrap();
+        lose(&mut w, "3");
+        until(&mut w, |w| w.reason("a") == "NumberLost").unwrap();
+        live_on(&mut w, HOURS, |w| assert_eq!((w.reason("a").as_str(), w.twilio.sales.len()), ("NumberLost", 1)));
+        assert_eq!(w.status("a").ignored_forget_number.as_deref(), Some(own.as_str()));
+        assert!(message(&w, "a").contains("was there before"), "{}", message(&w, "a"));
+        // Taken away and given again, now that the number is lost: a word.
+        w.edit("a", |o| drop(o.metadata.annotations.as_mut().unwrap().remove(FORGET_NUMBER)));
+        until(&mut w, |w| w.status("a").ignored_forget_number.is_none()).unwrap();
+        assert_eq!((w.reason("a").as_str(), w.twilio.sales.len()), ("NumberLost", 1));
+        w.annotate("a", FORGET_NUMBER, own.as_str());
+        until(&mut w, |w| w.ready("a") && w.twilio.sales.len() == 2).unwrap();
+    }
+}
+
 // A field that is fought over.
 
 fn disturb(w: &mut World, change: impl FnOnce(&mut crate::domain::IncomingNumber)) {
