@@ -9,7 +9,7 @@ use crate::api::v1alpha1::{ClaimOutcome, ClinicPhoneNumber};
 use crate::api::{FINALIZER, GROUP};
 use crate::domain::{AccountSid, E164, Field, Moment, PhoneNumberSid, Search, Trouble};
 use crate::plan::fuse::{Admission, Entry, Purpose, Request};
-use crate::plan::observed::{Rival, StampView};
+use crate::plan::observed::{Rival, StampView, is_lost};
 use crate::plan::{AccountList, Claim, Note, ObjectKey, Post, Situation, Step};
 use crate::twilio::{Credentials, Released};
 
@@ -438,7 +438,7 @@ fn lacking(context: &super::Context, list: &AccountList) -> Vec<(PhoneNumberSid,
         if list.sid(&sid).is_some() || other.metadata.deletion_timestamp.is_some() {
             continue;
         }
-        let known_lost = status.conditions.iter().any(|c| c.type_ == "Stalled" && c.reason == "NumberLost");
+        let known_lost = is_lost(status);
         let key = key(&other);
         let lag = context.settings.settle_window;
         let excused = context

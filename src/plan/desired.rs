@@ -124,6 +124,12 @@ pub struct Desired {
 }
 
 impl Desired {
+    /// Whether the annotation names this held number: a person's word that it may be replaced should it be lost. Whether the word
+    /// counts is [`Observed::given_up`](super::Observed::given_up).
+    pub fn forgets(&self, held: &super::Held) -> bool {
+        self.forget.as_deref() == Some(held.number.as_str())
+    }
+
     /// Reads a resource.
     pub fn read(resource: &ClinicPhoneNumber, defaults: &Defaults) -> Self {
         let key = ObjectKey { namespace: resource.namespace().unwrap_or_default(), name: resource.name_any() };

@@ -36,9 +36,8 @@ fn fulfilled(desired: &Desired, observed: &Observed) -> bool {
 /// When the number is due for a look.
 fn due(desired: &Desired, observed: &Observed) -> Moment {
     let memory = &observed.memory;
-    let given_up = observed.reported.lost
-        && observed.held.as_ref().is_some_and(|held| desired.forget.as_deref() == Some(held.number.as_str()));
     let blind = observed.reported.blind;
+    let given_up = observed.given_up(desired);
     if observed.asked(desired) || !fulfilled(desired, observed) || memory.suspect || given_up || blind {
         return Moment::default();
     }
@@ -255,7 +254,7 @@ fn missing(desired: &Desired, observed: &Observed, held: &Held, now: Now) -> Pla
         );
         return unobserved(desired, observed, now.boot.after(wait), message);
     }
-    if desired.forget.as_deref() == Some(held.number.as_str()) {
+    if observed.given_up(desired) {
         let note = Note::warning(
             "NumberForgotten",
             "Forget",
@@ -264,11 +263,20 @@ fn missing(desired: &Desired, observed: &Observed, held: &Held, now: Now) -> Pla
         let situation = Situation::new(Kind::Searching, format!("{} was given up", held.number));
         return Plan::act(Step::Save { claim: None, held: None, note: Some(note) }, situation);
     }
+    let start_over = if desired.forgets(held) {
+        "the annotation telephony.chiroflow.io/forget-number was there before that and does not count: to start over with another number take it \
+         away, and set it again once status.ignoredForgetNumber is gone"
+            .to_owned()
+    } else {
+        format!(
+            "to start over with another number set the annotation telephony.chiroflow.io/forget-number: \"{}\"",
+            held.number
+        )
+    };
     let message = format!(
         "the account no longer holds {} ({}): it was released, moved or reclaimed. Nothing is bought in its place. If it can be had back, buy it by \
-         hand and set spec.phoneNumber and adoptionPolicy: IfOwned; to start over with another number set the annotation \
-         telephony.chiroflow.io/forget-number: \"{}\"",
-        held.number, held.sid, held.number
+         hand and set spec.phoneNumber and adoptionPolicy: IfOwned; {start_over}",
+        held.number, held.sid
     );
     Plan::blocked(now, setback::PROBE, Situation::new(Kind::NumberLost, message))
 }

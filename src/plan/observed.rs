@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
-use crate::api::conditions::Reason;
+use crate::api::conditions::{ConditionType, Reason, find, is_true};
 use crate::api::v1alpha1::{ClinicPhoneNumberStatus, HttpMethod, Origin};
 use crate::domain::{
     AccountSid, AvailableNumber, CountryCode, E164, Field, IncomingNumber, Meaning, Moment, NumberPrices,
@@ -51,8 +51,10 @@ pub struct Reported {
     pub ready: bool,
     /// Whether `Reconciling` is there.
     pub reconciling: bool,
-    /// Whether `Stalled` says that the number is lost.
+    /// Whether `NumberAcquired` says that the number is lost.
     pub lost: bool,
+    /// The number whose giving up does not count, because the word came before the loss.
+    pub ignored_forget: Option<String>,
     /// Whether `Stalled` says that the number is lost, another's or fought over: it does not serve, whether it can be
     /// looked at or not.
     pub out_of_service: bool,
@@ -248,6 +250,13 @@ pub struct Observed {
     pub place: Option<AvailableNumber>,
 }
 
+/// Whether a status says that its number is lost. It says so until the number is seen again or given up: also while something
+/// else, such as a rejected token, is what `Ready` and `Stalled` tell.
+pub fn is_lost(status: &ClinicPhoneNumberStatus) -> bool {
+    let acquired = find(&status.conditions, ConditionType::NumberAcquired);
+    acquired.is_some_and(|c| c.reason == Reason::NumberLost.as_str())
+}
+
 impl Observed {
     /// Starts a pass from what status says and what this process remembers.
     pub fn begin(status: Option<&ClinicPhoneNumberStatus>, memory: Memory, now: Moment, window: Duration) -> Self {
@@ -261,22 +270,17 @@ impl Observed {
             generation: status.observed_generation,
             requested_at: status.last_handled_reconcile_at.clone(),
             webhook: status.webhook.as_ref().map(|w| (w.url.clone(), w.method)),
-            ready: crate::api::conditions::is_true(&status.conditions, crate::api::conditions::ConditionType::Ready),
-            reconciling: crate::api::conditions::is_true(
-                &status.conditions,
-                crate::api::conditions::ConditionType::Reconciling,
-            ),
+            ready: is_true(&status.conditions, ConditionType::Ready),
+            reconciling: is_true(&status.conditions, ConditionType::Reconciling),
             blind: status.conditions.iter().any(|c| c.type_ == "Observed" && c.status == "False"),
             awaits_choice: status
                 .conditions
                 .iter()
                 .any(|c| c.type_ == "Ready" && c.reason == Reason::AwaitingApproval.as_str()),
-            lost: stalled(&[Reason::NumberLost]),
+            lost: is_lost(status),
+            ignored_forget: status.ignored_forget_number.clone(),
             out_of_service: stalled(&[Reason::NumberLost, Reason::NumberClaimedElsewhere, Reason::DriftContested]),
-            inbound: crate::api::conditions::is_true(
-                &status.conditions,
-                crate::api::conditions::ConditionType::InboundSms,
-            ),
+            inbound: is_true(&status.conditions, ConditionType::InboundSms),
         };
         if let Err(problem) = observed.read_status(status) {
             observed.corrupt = Some(format!(
@@ -355,6 +359,13 @@ impl Observed {
     /// Whether a person asks, by annotation, for a look that was not taken yet.
     pub fn asked(&self, desired: &Desired) -> bool {
         desired.requested_at.is_some() && desired.requested_at != self.reported.requested_at
+    }
+
+    /// Whether a person's word that the lost number may be replaced counts: it was given when status said that it is lost.
+    pub fn given_up(&self, desired: &Desired) -> bool {
+        let Some(held) = &self.held else { return false };
+        let ignored = self.reported.ignored_forget.as_deref() == Some(held.number.as_str());
+        self.reported.lost && !ignored && desired.forgets(held)
     }
 
     /// A person acted: what failed or was refused before may not be now. Forgotten for good and not for this pass alone, which

@@ -4,7 +4,7 @@ use crate::api::conditions::{ConditionType, Reason, Truth, Wanted};
 use crate::api::v1alpha1::Origin;
 
 use super::observed::CredentialsView;
-use super::wiring::wiring;
+use super::wiring::{look_at, wiring};
 use super::{Desired, Kind, Observed, Situation, telling};
 
 impl Situation {
@@ -52,6 +52,9 @@ impl Situation {
                 };
                 if self.kind == Kind::NumberLost {
                     set(ConditionType::NumberAcquired, Truth::False, Reason::NumberLost, &self.message);
+                } else if observed.reported.lost && look_at(observed, held).is_none() {
+                    // Whatever keeps it from being looked at just now does not bring it back.
+                    keep.push(ConditionType::NumberAcquired);
                 } else {
                     set(ConditionType::NumberAcquired, Truth::True, reason, &format!("{} {how}{inert}", held.number));
                 }

@@ -2,6 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::observed::is_lost;
 use super::wiring::{look_at, wiring};
 use super::{Claim, Desired, Observed, Situation, by_hand, price};
 use crate::api::conditions;
@@ -29,7 +30,25 @@ pub fn render(
         new.conditions = conditions::update(&old.conditions, &wanted, &keep, desired.generation, now.wall);
         new.observed_generation = Some(desired.generation);
     }
+    if observed.corrupt.is_none() {
+        new.ignored_forget_number = ignored_word(old, &new, desired, observed);
+    }
     new
+}
+
+/// A person's word that a lost number may be replaced counts while status says that it is lost, before this pass and after
+/// it. One that was there already, or that a healed loss has left behind, would give the number up at a later loss of which
+/// nobody has spoken.
+fn ignored_word(
+    old: &ClinicPhoneNumberStatus,
+    new: &ClinicPhoneNumberStatus,
+    desired: &Desired,
+    observed: &Observed,
+) -> Option<String> {
+    let held = observed.held.as_ref().filter(|held| desired.forgets(held))?;
+    let ignored = old.ignored_forget_number.as_deref() == Some(held.number.as_str());
+    let counts = is_lost(old) && is_lost(new) && !ignored;
+    (!counts).then(|| held.number.to_string())
 }
 
 /// Claim, number, place and webhook, as this pass knows them.

@@ -130,6 +130,11 @@ fn lose(w: &mut World) {
     w.ask("a");
 }
 
+fn give_up(w: &mut World) {
+    let number = held(w);
+    w.annotate("a", FORGET_NUMBER, number.as_str());
+}
+
 fn adopt(policy: &str, label: &str, w: &mut World) {
     w.give(&number(9), label);
     w.apply("a", &exact(policy));
@@ -406,13 +411,20 @@ pub fn lives() -> Vec<Life> {
             vec![
                 (Do(buy), wired),
                 (Do(lose), |w| w.stalled("a", "NumberLost")),
-                (
-                    Do(|w| {
-                        let number = held(w);
-                        w.annotate("a", FORGET_NUMBER, number.as_str());
-                    }),
-                    |w| wired(w) && w.purchases() == 2,
-                ),
+                (Do(give_up), |w| wired(w) && w.purchases() == 2),
+            ],
+        ),
+        life(
+            "a word that came before the loss, then one that came after",
+            2,
+            vec![
+                (Do(buy), wired),
+                (Do(give_up), |w| wired(w) && w.status("a").ignored_forget_number.is_some()),
+                (Do(lose), |w| w.stalled("a", "NumberLost") && w.purchases() == 1),
+                (Do(|w| w.unannotate("a", FORGET_NUMBER)), |w| {
+                    w.stalled("a", "NumberLost") && w.status("a").ignored_forget_number.is_none() && w.purchases() == 1
+                }),
+                (Do(give_up), |w| wired(w) && w.purchases() == 2),
             ],
         ),
         life(

@@ -314,6 +314,11 @@ impl World {
         self.api(Method::PATCH, &Self::path(name), &body);
     }
 
+    pub fn unannotate(&mut self, name: &str, annotation: &str) {
+        let body = json!({"metadata": {"annotations": {annotation: null}}});
+        self.api(Method::PATCH, &Self::path(name), &body);
+    }
+
     /// Asks for a look now.
     pub fn ask(&mut self, name: &str) {
         let value = self.hub.inner().log.len().to_string();

@@ -7,6 +7,7 @@ use kube::ResourceExt as _;
 use crate::api::v1alpha1::{ClaimOutcome, ClinicPhoneNumber, CredentialsSecretRef};
 use crate::domain::{AccountSid, E164, OwnerTag, PhoneNumberSid};
 
+use super::super::observed::is_lost;
 use super::super::{Claim, ObjectKey};
 use super::Ids;
 
@@ -77,7 +78,7 @@ impl Subject {
             record,
             sent,
             deleting: resource.metadata.deletion_timestamp.is_some(),
-            lost: status.is_some_and(|s| s.conditions.iter().any(|c| c.type_ == "Stalled" && c.reason == "NumberLost")),
+            lost: status.is_some_and(is_lost),
             key,
         }
     }

@@ -310,7 +310,7 @@ fn a_recorded_number_that_is_gone_is_told() {
 fn what_the_operator_called_lost_needs_no_further_proof() {
     let mut status = recording(1, 1);
     status["conditions"] = json!([{
-        "type": "Stalled", "status": "True", "reason": "NumberLost", "message": "", "lastTransitionTime": "2026-11-20T00:00:00Z",
+        "type": "NumberAcquired", "status": "False", "reason": "NumberLost", "message": "", "lastTransitionTime": "2026-11-20T00:00:00Z",
     }]);
     let world = world(vec![subject("a", status)], vec![]);
     assert!(world.look_up(&[]).is_empty());

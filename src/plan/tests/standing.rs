@@ -130,6 +130,8 @@ fn the_lock_lifts_when_a_lost_number_is_given_up() {
     w.annotate("a", FORGET_NUMBER, lost.as_str());
     live_on(&mut w, Duration::from_secs(600), |w| {
         assert_eq!((w.reason("a").as_str(), w.holds("a")), ("AccountMismatch", Some(lost.clone())));
+        let lost = ("False".to_owned(), "NumberLost".to_owned());
+        assert_eq!(w.condition("a", "NumberAcquired"), Some(lost), "nobody has seen it since");
     });
     w.secrets.insert(key("a"), credentials(1));
     let until_forgotten = |w: &World| w.holds("a").is_none() || w.twilio.sales.len() == 2;
