@@ -368,8 +368,37 @@ mod tests {
         assert!(matches!(turn("b", 1, 2), ListTurn::Wait));
         let list = Arc::new(AccountList::new(account(), at(2), Vec::new()));
         drop(permit);
+        assert_eq!(accounts.note(&account(), &A, Ok(()), at(2)), None);
         assert_eq!(accounts.listed(&account(), Some(Listed { list, lacks: Arc::new([]) })), vec![key("b")]);
         assert!(matches!(turn("b", 1, 3), ListTurn::Ready(_)));
         assert!(matches!(turn("c", 2, 3), ListTurn::Fetch(_)), "it must begin after, not with");
+    }
+
+    /// A list tells nothing of credentials that did not read it: they may have been revoked, or never been right.
+    #[test]
+    fn a_list_is_for_credentials_that_were_accepted_since() {
+        let accounts = Accounts::default();
+        let key = |name: &str| ObjectKey { namespace: "ns".into(), name: name.into() };
+        let turn = |who: &str, with, after, now| {
+            accounts.list_turn(&account(), with, at(after), Lane::Change, &key(who), at(now))
+        };
+        let fetch = |who: &str, with, after, now| {
+            let turn = turn(who, with, after, now).unwrap();
+            assert!(matches!(turn, ListTurn::Fetch(_)), "{who} at {now}: {turn:?}");
+            drop(turn);
+            let list = Arc::new(AccountList::new(account(), at(now), Vec::new()));
+            accounts.note(&account(), with, Ok(()), at(now));
+            accounts.listed(&account(), Some(Listed { list, lacks: Arc::new([]) }));
+        };
+        fetch("a", &A, 1, 10);
+        fetch("b", &B, 1, 11);
+        assert!(matches!(turn("a", &A, 1, 12), Ok(ListTurn::Ready(_))), "one that B fetched");
+        assert!(matches!(turn("b", &B, 1, 12), Ok(ListTurn::Ready(_))));
+        fetch("b", &B, 12, 100);
+        fetch("a", &A, 12, 101);
+        let rejected = trouble(Meaning::Credentials, Class::CredentialsRejected, None);
+        accounts.note(&account(), &A, Err(&rejected), at(102));
+        assert!(matches!(turn("a", &A, 12, 103), Err(Closed::Troubled(..))), "rejected since");
+        assert!(matches!(turn("b", &B, 12, 103), Ok(ListTurn::Ready(_))));
     }
 }
