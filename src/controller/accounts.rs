@@ -20,6 +20,9 @@ const FULL: Duration = Duration::from_millis(50);
 /// Rejected credentials and suspended accounts are tried again this often: first and last interval.
 const PROBE: (Duration, Duration) = (Duration::from_secs(15 * 60), Duration::from_secs(60 * 60));
 
+/// For so long it is remembered that credentials were accepted: longer than any interval between looks.
+const ACCEPTED: Duration = Duration::from_secs(25 * 3600);
+
 /// Which calls go first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
@@ -56,6 +59,8 @@ struct Gate {
     /// Credentials that were rejected: only they are kept out, so that rotated ones are tried at once.
     circuits: HashMap<[u8; 32], Circuit>,
     listed: Option<Listed>,
+    /// When Twilio last accepted which credentials: what one pair reads tells nothing of another one.
+    accepted: HashMap<[u8; 32], Moment>,
     /// What numbers cost, by the credentials that read it: others may be of another account in truth.
     prices: HashMap<([u8; 32], CountryCode), (NumberPrices, Moment)>,
     listing: bool,
@@ -124,7 +129,8 @@ impl Accounts {
         Ok(Permit { accounts: self, account: account.clone() })
     }
 
-    /// Asks for a list that began after `after`, for one resource.
+    /// Asks for a list that began after `after`, for one resource. One that other credentials read serves if these were accepted
+    /// after that moment too: they may have been revoked, or never been right.
     ///
     /// # Errors
     /// As [`Self::admit`].
@@ -140,7 +146,8 @@ impl Accounts {
         let mut gates = self.locked();
         let gate =
             gates.entry(account.clone()).or_insert_with(|| Gate { tokens: BURST, refilled: now, ..Gate::default() });
-        if let Some(listed) = gate.listed.as_ref().filter(|l| l.list.started > after) {
+        let accepted = gate.accepted.get(fingerprint).is_some_and(|at| *at > after);
+        if let Some(listed) = gate.listed.as_ref().filter(|l| accepted && l.list.started > after) {
             return Ok(ListTurn::Ready(listed.clone()));
         }
         if gate.listing {
@@ -205,12 +212,15 @@ impl Accounts {
         match result {
             Ok(()) => {
                 gate.circuits.remove(fingerprint);
+                gate.accepted.retain(|_, at| now.since(*at) < ACCEPTED);
+                gate.accepted.insert(*fingerprint, now);
                 None
             }
             Err(trouble)
                 if trouble.meaning == Meaning::Credentials
                     && matches!(trouble.class, Class::CredentialsRejected | Class::AccountSuspended) =>
             {
+                gate.accepted.remove(fingerprint);
                 // Credentials that nobody has used for long were replaced: their trace may go.
                 gate.circuits.retain(|_, c| now.since(c.until) < PROBE.1);
                 let failures = gate.circuits.get(fingerprint).map_or(0, |c| c.failures + 1);
