@@ -11,10 +11,12 @@ use crate::domain::{AccountSid, AvailableNumber, E164, IncomingNumber, Moment, N
 
 use super::fuse::Admission;
 use super::observed::StampView;
-use super::{Claim, Desired, Kind, Observed, Plan, Post, Situation, Step, Wish, by_hand, price, record, setback};
+use super::{
+    Claim, Desired, Kind, Observed, Plan, Post, Rule, Situation, Step, Wish, by_hand, holds, price, record, setback,
+};
 
 pub(super) fn plan(desired: &Desired, observed: &Observed, now: Now) -> Plan {
-    if let Some(claim) = observed.claim.as_ref().filter(|c| !desired.tags.contains(&c.tag)) {
+    if let Some(claim) = observed.claim.as_ref().filter(|c| !desired.owns(c)) {
         return Plan::blocked(now, setback::PROBE, record::foreign_claim(claim));
     }
     let wish = match &desired.wish {
@@ -24,6 +26,9 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, now: Now) -> Plan {
             return withdraw(observed, &situation).unwrap_or_else(|| Plan::blocked(now, setback::PROBE, situation));
         }
     };
+    let refused = observed.claim.as_ref().is_some_and(|c| c.outcome == ClaimOutcome::Refused);
+    let another = (refused && !holds(Rule::ExactIsExact)).then(|| Wish { exact: None, ..wish.clone() });
+    let wish = another.as_ref().unwrap_or(wish);
     if desired.suspend {
         let situation =
             Situation::new(Kind::Suspended, "spec.suspend is true: nothing is searched or bought until it is false");
@@ -242,6 +247,9 @@ fn announce(desired: &Desired, observed: &Observed, number: E164, account: &Acco
     if observed.stopping {
         return Plan::rest(Moment::default(), situation);
     }
+    if !holds(Rule::AnnounceThenLook) && observed.rivals.as_ref().is_none_or(|(looked_at, _)| *looked_at != number) {
+        return Plan::act(Step::LookAtRivals { number }, situation);
+    }
     let claim = Claim::announce(number, desired.tag().clone(), account.clone(), desired.generation, tried);
     Plan::act(Step::Save { claim: Some(claim), held: None, note: None }, situation)
 }
@@ -265,7 +273,7 @@ pub(super) fn permission(
     number: &E164,
     held: Option<&IncomingNumber>,
 ) -> Permission {
-    let Some(held) = held else {
+    let Some(held) = held.filter(|_| holds(Rule::HeldIsNotOurs)) else {
         if wish.may_buy {
             return Permission::Buy;
         }
@@ -276,7 +284,8 @@ pub(super) fn permission(
     };
     let adopt = || Permission::Adopt(held.sid.clone());
     let refuse = |message: String| Permission::No(Situation::new(Kind::NumberClaimedElsewhere, message));
-    match (wish.adoption, held.mark()) {
+    let policy = if holds(Rule::AdoptAsAsked) { wish.adoption } else { AdoptionPolicy::TakeOver };
+    match (policy, held.mark()) {
         (AdoptionPolicy::Never, None) => {
             refuse(format!("the account holds {number} already: to take it over set spec.adoptionPolicy: IfOwned"))
         }
@@ -316,7 +325,8 @@ fn look(desired: &Desired, observed: &Observed, wish: &Wish, claim: &Claim, anno
     if let Some(until) = observed.memory.ledger_until.filter(|until| *until > now.boot) {
         return unsettled(until);
     }
-    let after = announced_at.max(observed.memory.ledger_until.unwrap_or_default()).max(observed.recent(desired));
+    let after = observed.memory.ledger_until.unwrap_or_default().max(observed.recent(desired));
+    let after = if holds(Rule::AnnounceThenLook) { after.max(announced_at) } else { after };
     let Some(list) = observed.list_after(after) else {
         return Plan::act(Step::List { after, periodic: false }, purchasing());
     };
@@ -348,7 +358,7 @@ fn look(desired: &Desired, observed: &Observed, wish: &Wish, claim: &Claim, anno
     };
     match &observed.rivals {
         Some((looked_at, rivals)) if looked_at == number => {
-            if let Some(first) = rivals.iter().find(|r| r.sent || r.key < desired.key) {
+            if let Some(first) = rivals.iter().find(|r| r.sent || r.key < desired.key || !holds(Rule::OneYields)) {
                 return if exact {
                     let situation = claimed_by(number, &first.key.to_string());
                     withdraw(observed, &situation).unwrap_or_else(|| Plan::blocked(now, setback::PROBE, situation))

@@ -16,6 +16,8 @@ use crate::domain::{
     NumberType, OwnerTag, ParseError, Regulatory, Search, Setup, Webhook,
 };
 
+use super::{Rule, holds};
+
 /// Namespace and name of a resource. Ordered: of two resources that announce one number the smaller goes first.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectKey {
@@ -124,6 +126,11 @@ pub struct Desired {
 }
 
 impl Desired {
+    /// Whether a claim was made under the installation id of today, or the one before.
+    pub fn owns(&self, claim: &super::Claim) -> bool {
+        self.tags.contains(&claim.tag) || !holds(Rule::ClaimsOwnTag)
+    }
+
     /// Whether the annotation names this held number: a person's word that it may be replaced should it be lost. Whether the word
     /// counts is [`Observed::given_up`](super::Observed::given_up).
     pub fn forgets(&self, held: &super::Held) -> bool {
@@ -138,7 +145,7 @@ impl Desired {
         Self {
             generation: resource.metadata.generation.unwrap_or_default(),
             deleting: resource.metadata.deletion_timestamp.is_some(),
-            finalizer: resource.finalizers().iter().any(|f| f == FINALIZER),
+            finalizer: resource.finalizers().iter().any(|f| f == FINALIZER) || !holds(Rule::FinalizerFirst),
             requested_at: annotation(REQUESTED_AT),
             forget: annotation(FORGET_NUMBER),
             suspend: resource.spec.suspend,
@@ -177,7 +184,7 @@ impl Desired {
 impl Wish {
     /// Whether a person is to choose, and has not yet.
     pub fn by_hand(&self) -> bool {
-        self.manual && self.exact.is_none()
+        self.manual && self.exact.is_none() && holds(Rule::PersonChooses)
     }
 
     /// The country and the kind of the numbers that are searched; every search has the same.

@@ -9,6 +9,8 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::domain::{AccountSid, E164, Moment, OwnerTag};
 
+use super::{Rule, holds};
+
 /// How long stamps are kept.
 pub const KEPT: Duration = Duration::from_secs(24 * 3600);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -78,7 +80,8 @@ pub fn admit(
     {
         return Admission::Unsettled(until);
     }
-    let counted = request.purpose == Purpose::Buy
+    let counted = holds(Rule::Fuse)
+        && request.purpose == Purpose::Buy
         && !entries.iter().any(|e| e.tag == request.tag && e.number == request.number && recent(e.at, wall));
     if counted {
         let mut purchases = first_attempts(entries, wall);

@@ -12,7 +12,8 @@ use crate::domain::{Field, Meaning, Moment, Now};
 use super::observed::{Checked, CredentialsView};
 use super::wiring::{look_at, wiring};
 use super::{
-    Claim, Desired, Held, Kind, Note, Observed, Plan, Situation, Step, Wish, by_hand, record, setback, telling,
+    Claim, Desired, Held, Kind, Note, Observed, Plan, Rule, Situation, Step, Wish, by_hand, holds, record, setback,
+    telling,
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -94,7 +95,7 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, held: &Held, now: Now
 
 /// What is wanted of the number, or why nothing is done to it.
 fn wanted<'a>(desired: &'a Desired, observed: &Observed, held: &Held) -> Result<&'a Wish, Situation> {
-    if let Some(claim) = observed.claim.as_ref().filter(|c| !desired.tags.contains(&c.tag)) {
+    if let Some(claim) = observed.claim.as_ref().filter(|c| !desired.owns(c)) {
         return Err(record::foreign_claim(claim));
     }
     let wish = desired.wish.as_ref().map_err(|problem| Situation::new(Kind::InvalidSpec, problem.to_string()))?;
@@ -154,7 +155,7 @@ fn observe(desired: &Desired, observed: &Observed, held: &Held, wish: Result<&Wi
         Ok(wish) => wish,
         Err(situation) => return Plan::blocked(now, setback::PROBE, situation),
     };
-    if let Some(mark) = number.mark().filter(|m| !desired.is_mine(m)) {
+    if let Some(mark) = number.mark().filter(|m| !desired.is_mine(m) && holds(Rule::ForeignTagUntouched)) {
         if unread && !observed.number_gone {
             // The list may be older than our own mark.
             return get();
@@ -190,7 +191,7 @@ fn observe(desired: &Desired, observed: &Observed, held: &Held, wish: Result<&Wi
     let contested = |field: &Field| {
         observed.memory.repairs.iter().filter(|(f, at)| f == field && now.boot.since(*at) < DAY).count() >= REPAIRS
     };
-    if let Some((field, _)) = differences.iter().find(|(f, _)| drift && contested(f)) {
+    if let Some((field, _)) = differences.iter().find(|(f, _)| drift && contested(f) && holds(Rule::ContestEnds)) {
         let message = format!(
             "{field} of {} was changed back three times within a day: somebody else manages this number too. Stop the other writer, or change spec; \
              then set the annotation telephony.chiroflow.io/requested-at",
@@ -254,7 +255,7 @@ fn missing(desired: &Desired, observed: &Observed, held: &Held, now: Now) -> Pla
         );
         return unobserved(desired, observed, now.boot.after(wait), message);
     }
-    if observed.given_up(desired) {
+    if observed.given_up(desired) || !holds(Rule::LostIsNotReplaced) {
         let note = Note::warning(
             "NumberForgotten",
             "Forget",

@@ -8,7 +8,7 @@ use crate::api::v1alpha1::{DeletionPolicy, Origin};
 use crate::domain::{Meaning, Now, Trouble};
 
 use super::observed::CredentialsView;
-use super::{Claim, Desired, Held, Kind, Note, Observed, Plan, Situation, Step, record, setback, telling};
+use super::{Claim, Desired, Held, Kind, Note, Observed, Plan, Rule, Situation, Step, holds, record, setback, telling};
 
 pub(super) fn plan(desired: &Desired, observed: &Observed, now: Now) -> Plan {
     if !desired.finalizer {
@@ -51,7 +51,7 @@ fn let_go(note: Option<Note>) -> Plan {
 fn unresolved(desired: &Desired, observed: &Observed, claim: &Claim, now: Now) -> Plan {
     let number = &claim.number;
     let situation = |detail: &str| Situation::new(Kind::DeletionResolving, format!("{number}: {detail}"));
-    if observed.settled_at() > now.boot {
+    if observed.settled_at() > now.boot && holds(Rule::LetGoAfterWindow) {
         return Plan::rest(
             observed.settled_at(),
             situation("a purchase was sent and may still take effect; waiting before the resource is let go"),
@@ -136,7 +136,7 @@ fn blind(
 
 fn waiting_for_window(observed: &Observed, held: &Held, now: Now) -> Option<Plan> {
     let until = observed.settled_at();
-    (until > now.boot).then(|| {
+    (until > now.boot && holds(Rule::LetGoAfterWindow)).then(|| {
         let message = format!(
             "{}: something that was sent may still take effect; waiting before the resource is let go",
             held.number
@@ -154,7 +154,7 @@ fn retain(desired: &Desired, observed: &Observed, held: &Held, now: Now) -> Plan
         held.number, held.account
     );
     let released = observed.claim.as_ref().is_some_and(|c| c.releasing > 0);
-    if !released {
+    if !released || !holds(Rule::RetainLooks) {
         return let_go(Some(Note::normal("NumberRetained", "Retain", kept)));
     }
     // A release was stamped before the policy was changed back: the truth is at Twilio.
@@ -184,29 +184,29 @@ fn release(desired: &Desired, observed: &Observed, held: &Held, now: Now) -> Pla
         let text = format!("{number} ({}) was given back to Twilio", held.sid);
         return let_go(Some(Note::normal("NumberReleased", "Release", text)));
     }
-    if desired.release_confirmation.as_deref() != Some(number.as_str()) {
+    if desired.release_confirmation.as_deref() != Some(number.as_str()) && holds(Rule::ReleaseConfirmed) {
         return refuse(format!(
             "releasing {number} is for good: confirm it with spec.releaseConfirmation: \"{number}\", or keep it with spec.deletionPolicy: Retain"
         ));
     }
-    if held.origin == Origin::Adopted {
+    if held.origin == Origin::Adopted && holds(Rule::ReleaseBoughtOnly) {
         return refuse(format!(
             "{number} was adopted, not bought here: it is never released. Set spec.deletionPolicy: Retain, and release it by hand if you must"
         ));
     }
-    if let Some(claim) = observed.claim.as_ref().filter(|c| !desired.tags.contains(&c.tag)) {
+    if let Some(claim) = observed.claim.as_ref().filter(|c| !desired.owns(c)) {
         return refuse(record::foreign_claim(claim).message);
     }
     match observed.crd_stays {
         None => {
             return Plan::act(Step::ReadDiscovery, releasing("looking whether the resource type itself is going away"));
         }
-        Some(false) => {
+        Some(false) if holds(Rule::CrdStays) => {
             let text =
                 format!("the CustomResourceDefinition is being removed: {number} is kept in account {}", held.account);
             return let_go(Some(Note::warning("NumberRetained", "Retain", text)));
         }
-        Some(true) => {}
+        Some(true | false) => {}
     }
     if !observed.ledger_read {
         return Plan::act(Step::ReadLedger, releasing("looking for purchases that are still under way"));
@@ -244,8 +244,9 @@ fn release(desired: &Desired, observed: &Observed, held: &Held, now: Now) -> Pla
             releasing("looking at it once more"),
         );
     };
-    let mine = seen.mark().filter(|m| desired.is_mine(m));
-    if seen.account != held.account || seen.phone_number != *number || mine.as_ref().is_none_or(|m| m.adopted) {
+    let mine = seen.mark().filter(|m| desired.is_mine(m) || !holds(Rule::ReleaseOwnTag));
+    let bought = mine.as_ref().is_some_and(|m| !m.adopted || !holds(Rule::ReleaseBoughtOnly));
+    if seen.account != held.account || seen.phone_number != *number || !bought {
         return refuse(format!(
             "{number} does not carry this resource's tag of a bought number any more: it is not released. Set spec.deletionPolicy: Retain"
         ));

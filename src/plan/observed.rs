@@ -17,7 +17,7 @@ use crate::domain::{
 
 use super::fuse::Admission;
 use super::refusal::{self, Refusal};
-use super::{AccountList, Claim, Desired, ObjectKey, Post};
+use super::{AccountList, Claim, Desired, ObjectKey, Post, Rule, holds};
 
 /// How old a list may be on which something is decided: long enough for the list of a large account to be shared.
 const RECENT: Duration = Duration::from_secs(60);
@@ -322,11 +322,23 @@ impl Observed {
         }
     }
 
+    /// What [`Rule::WindowByOwnSight`] is against: the window as the time in status and the wall clock tell it.
+    #[cfg(test)]
+    pub fn sight_by_wall(&mut self, now: crate::domain::Now) {
+        let stamped = self.claim.as_ref().and_then(|c| c.last_attempt_at);
+        if let (Some(stamped), Some((.., first))) = (stamped, &mut self.memory.sight) {
+            *first = now.boot.before(Duration::try_from(now.wall.duration_since(stamped)).unwrap_or_default());
+        }
+    }
+
     /// When everything that was sent for the present claim has either taken effect or never will.
     ///
     /// The window runs from this process's own first sight on its own clock, never from a time in status: another
     /// machine's clock may be wrong, and status may come from a backup.
     pub fn settled_at(&self) -> Moment {
+        if !holds(Rule::SettleWindow) {
+            return Moment::default();
+        }
         let sent = self.claim.as_ref().is_some_and(|c| c.attempts > 0 || c.releasing > 0);
         let own = match &self.memory.sight {
             Some((.., first)) if sent => first.after(self.window),
@@ -365,7 +377,7 @@ impl Observed {
     pub fn given_up(&self, desired: &Desired) -> bool {
         let Some(held) = &self.held else { return false };
         let ignored = self.reported.ignored_forget.as_deref() == Some(held.number.as_str());
-        self.reported.lost && !ignored && desired.forgets(held)
+        self.reported.lost && !(ignored && holds(Rule::WordAfterLoss)) && desired.forgets(held)
     }
 
     /// A person acted: what failed or was refused before may not be now. Forgotten for good and not for this pass alone, which
@@ -460,6 +472,10 @@ impl Observed {
                 self.number_gone = false;
                 self.number = Some(number);
             }
+            Err(trouble) if trouble.meaning == Meaning::Ambiguous && !holds(Rule::AmbiguousIsNoRefusal) => {
+                self.claim = self.claim.as_ref().map(Claim::answered);
+                self.refused = Some(Trouble { meaning: Meaning::RefusedNumber, ..trouble });
+            }
             Err(trouble) => match trouble.meaning {
                 Meaning::RefusedNumber | Meaning::RefusedOtherwise => {
                     self.claim = self.claim.as_ref().map(Claim::answered);
@@ -496,7 +512,7 @@ impl Observed {
                 self.claimed.extend((!stays).then(|| old.number.clone()));
             }
             // Every announcement is looked at anew, also one of a number that was announced before.
-            if claim.as_ref().is_some_and(Claim::announced) {
+            if claim.as_ref().is_some_and(Claim::announced) && holds(Rule::AnnounceThenLook) {
                 self.rivals = None;
                 self.memory.sight = None;
             }

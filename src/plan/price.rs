@@ -11,7 +11,7 @@ use crate::domain::{CountryCode, E164, Meaning, Moment, Now, NumberPrices, Numbe
 
 use super::desired::Limit;
 use super::observed::PricesView;
-use super::{Desired, Kind, Observed, Plan, Situation, Step, Wish, setback, telling};
+use super::{Desired, Kind, Observed, Plan, Rule, Situation, Step, Wish, holds, setback, telling};
 
 /// How old a price may be on which something is bought: long enough for many purchases of an account to share a reading,
 /// and shorter than any long wait, that for the fuse above all.
@@ -63,7 +63,7 @@ pub(super) fn gate(desired: &Desired, observed: &Observed, wish: &Wish, number: 
 
 /// What stands between a number of the right kind and its purchase; `None`: nothing.
 pub(super) fn affordable(desired: &Desired, observed: &Observed, wish: &Wish, now: Now) -> Option<Plan> {
-    let limit = wish.limit.as_ref()?;
+    let limit = wish.limit.as_ref().filter(|_| holds(Rule::PriceLimit))?;
     let what = what(&limit.country, limit.number_type);
     let read = |after| {
         let situation = Situation::new(Kind::Searching, format!("reading the price of {what}"));

@@ -10,7 +10,9 @@ use crate::api::v1alpha1::{ClaimOutcome, Origin};
 use crate::domain::webhook::printable;
 use crate::domain::{E164, IncomingNumber, Now};
 
-use super::{AccountList, Claim, Desired, Held, Kind, Note, Observed, Plan, Situation, Step, Wish, setback};
+use super::{
+    AccountList, Claim, Desired, Held, Kind, Note, Observed, Plan, Rule, Situation, Step, Wish, holds, setback,
+};
 
 /// How much earlier than our first stamp a number must have been created to count as somebody else's: well above what
 /// two machines' clocks may differ.
@@ -26,7 +28,7 @@ pub(super) fn record(
     claim: Option<&Claim>,
     now: Now,
 ) -> Plan {
-    let mark_says_adopted = number.mark().is_some_and(|m| m.adopted);
+    let mark_says_adopted = number.mark().is_some_and(|m| m.adopted) && holds(Rule::AdoptedStaysAdopted);
     let same =
         claim.or(observed.claim.as_ref()).filter(|c| c.number == number.phone_number && c.account == number.account);
     // Also when the answer was lost: a number that is older than its purchase was not bought by it.
@@ -103,7 +105,8 @@ pub(super) fn contradiction(wish: &Wish, held: &Held) -> Option<Situation> {
 
 /// A number with our tag, whatever the claim names: it is recorded, and nothing is bought.
 pub(super) fn found(desired: &Desired, observed: &Observed, list: &AccountList, now: Now) -> Option<Plan> {
-    let mine: Vec<_> = list.tagged(&desired.tags).collect();
+    let sent = observed.claim.as_ref().is_some_and(Claim::unsettled);
+    let mine: Vec<_> = list.tagged(&desired.tags).filter(|_| sent || holds(Rule::OwnTagFirst)).collect();
     match mine.as_slice() {
         [] => None,
         [number] => Some(record(desired, observed, number, None, now)),

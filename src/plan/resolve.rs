@@ -7,11 +7,14 @@
 use std::time::Duration;
 
 use crate::api::v1alpha1::ClaimOutcome;
-use crate::domain::{IncomingNumber, Meaning, Now};
+use crate::domain::{IncomingNumber, Meaning, Moment, Now};
 
 use super::acquire::Permission;
 use super::observed::StampView;
-use super::{Claim, Desired, Kind, Note, Observed, Plan, Post, Situation, Step, Wish, acquire, price, record, setback};
+use super::{
+    Claim, Desired, Kind, Note, Observed, Plan, Post, Rule, Situation, Step, Wish, acquire, holds, price, record,
+    setback,
+};
 
 /// After so many attempts on one number no more are made.
 pub const ATTEMPTS: u32 = 5;
@@ -32,7 +35,7 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, claim: &Claim, now: N
     if !desired.finalizer {
         return Plan::act(Step::AddFinalizer, resolving("taking charge of the resource again"));
     }
-    if !desired.tags.contains(&claim.tag) {
+    if !desired.owns(claim) {
         return Plan::blocked(now, setback::PROBE, record::foreign_claim(claim));
     }
     if let Err(plan) = setback::credentials(desired, observed, Some(&claim.account), now) {
@@ -41,11 +44,26 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, claim: &Claim, now: N
     if let Some(plan) = setback::after_trouble(desired, observed, now) {
         return plan;
     }
+    if !holds(Rule::SentNeverYields) {
+        match &observed.rivals {
+            Some((looked_at, rivals)) if looked_at == number => {
+                if rivals.iter().any(|r| r.key < desired.key) {
+                    return settle(desired, claim, ClaimOutcome::Abandoned, true);
+                }
+            }
+            _ => {
+                return Plan::act(Step::LookAtRivals { number: number.clone() }, resolving("looking at others' claims"));
+            }
+        }
+    }
     // Whatever is decided from now on needs a list that began after the last thing that was sent.
     let sent = observed.memory.sight.as_ref().map(|(.., first)| *first).unwrap_or_default();
     let mut after = sent.max(observed.memory.answered_at.unwrap_or_default()).max(observed.recent(desired));
+    if !holds(Rule::FreshLookUp) {
+        after = Moment::default();
+    }
     let over = observed.settled_at() <= now.boot;
-    if over {
+    if over && holds(Rule::FreshLookUp) {
         after = after.max(observed.settled_at());
     }
     let Some(list) = observed.list_after(after) else {
@@ -126,10 +144,13 @@ fn elsewhere(
 fn absent(desired: &Desired, observed: &Observed, claim: &Claim, over: bool, now: Now) -> Plan {
     let number = &claim.number;
     if let Some(refused) = &observed.refused
-        && claim.unanswered == 0
+        && (claim.unanswered == 0 || !holds(Rule::RefusalOfEveryAttempt))
         && refused.meaning == Meaning::RefusedNumber
     {
         return settle(desired, claim, ClaimOutcome::Refused, true);
+    }
+    if !holds(Rule::SameNumberAgain) {
+        return settle(desired, claim, ClaimOutcome::Abandoned, true);
     }
     // A refusal that another number would meet too: nothing is sent until a person acts; the claim goes after its window.
     let refusal = setback::refusal(desired, observed, now).map(|(_, situation)| situation);
@@ -165,7 +186,7 @@ fn absent(desired: &Desired, observed: &Observed, claim: &Claim, over: bool, now
 
 /// The wish, if it still wants this number and may be acted on.
 fn wanted<'a>(desired: &'a Desired, claim: &Claim) -> Option<&'a Wish> {
-    let wish = desired.wish.as_ref().ok().filter(|_| !desired.suspend)?;
+    let wish = desired.wish.as_ref().ok().filter(|_| !desired.suspend || !holds(Rule::WishStopsAttempts))?;
     let fits = match &wish.exact {
         Some(exact) => *exact == claim.number,
         None => claim.generation == Some(desired.generation) && !wish.manual,

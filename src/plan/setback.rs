@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::{Class, Moment, Now, Trouble};
 
 use super::observed::CredentialsView;
-use super::{Desired, Kind, Observed, Plan, Situation, Step, telling};
+use super::{Desired, Kind, Observed, Plan, Rule, Situation, Step, holds, telling};
 
 /// How often a stalled resource is looked at all the same.
 pub const PROBE: Duration = Duration::from_secs(30 * 60);
@@ -49,7 +49,7 @@ pub fn credentials(
             Err(Plan::Blocked { probe: wait, situation: Situation::new(Kind::CredentialsRejected, what.clone()) })
         }
         CredentialsView::Present { account, .. } => match bound {
-            Some(bound) if bound != account => Err(Plan::Blocked {
+            Some(bound) if bound != account && holds(Rule::AccountLock) => Err(Plan::Blocked {
                 probe: wait,
                 situation: Situation::new(
                     Kind::AccountMismatch,
@@ -111,7 +111,7 @@ pub fn refusal(desired: &Desired, observed: &Observed, now: Now) -> Option<(Mome
 
 /// Lists that prove nothing because a number is missing from them that must be there.
 pub fn incomplete(desired: &Desired, observed: &Observed, now: Now) -> Option<Plan> {
-    let number = observed.list_lacks.as_ref()?;
+    let number = observed.list_lacks.as_ref().filter(|_| holds(Rule::IncompleteList))?;
     let wait = backoff(observed.memory.failures, 2 * SECOND, 60 * SECOND, desired.tag().spread());
     let message = format!(
         "Twilio's list of the account lacks {number}, which another resource holds: such a list proves nothing, looking again"

@@ -12,7 +12,16 @@ pub struct Kind {
     pub twilio: bool,
     pub write: bool,
     pub name: String,
+    /// Whether there are other resources than the one at work.
+    pub crowd: bool,
+    /// A list that has to have another resource's number.
+    pub anchored: bool,
 }
+
+/// A status that announces a claim, and ones that stamp a purchase and a release.
+pub const ANNOUNCED: &str = "put status, announced";
+pub const STAMPED: &str = "put status, sent";
+pub const RELEASING: &str = "put status, releasing";
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -31,13 +40,22 @@ pub fn api_kind(method: &Method, path: &str, body: &[u8]) -> Kind {
     let what = ["clinicphonenumbers", "secrets", "configmaps", "events"].into_iter().find(|w| parts.contains(w));
     let name = match what {
         Some("clinicphonenumbers") if status => {
-            let stamp = String::from_utf8_lossy(body).contains("\"outcome\":\"Held\"");
-            if stamp { "put status, held" } else { "put status" }.to_owned()
+            let text = String::from_utf8_lossy(body);
+            let is = |what: &str| text.contains(what);
+            let (held, open) = (is("\"outcome\":\"Held\""), is("\"outcome\":\"Unknown\""));
+            let what = match (is("\"releasing\":"), held, open, is("\"attempts\":0")) {
+                (true, ..) => RELEASING,
+                (_, true, ..) => "put status, held",
+                (_, _, true, true) => ANNOUNCED,
+                (_, _, true, false) => STAMPED,
+                (_, _, false, _) => "put status",
+            };
+            what.to_owned()
         }
         Some(what) => format!("{} {what}", method.as_str().to_lowercase()),
         None => "discovery".to_owned(),
     };
-    Kind { twilio: false, write: method != Method::GET, name }
+    Kind { twilio: false, write: method != Method::GET, name, crowd: false, anchored: false }
 }
 
 /// The kind of a call of Twilio.
@@ -51,7 +69,7 @@ pub fn twilio_kind(method: &Method, path: &str) -> Kind {
         ("DELETE", _) => "release",
         _ => "other",
     };
-    Kind { twilio: true, write: method != Method::GET, name: name.to_owned() }
+    Kind { twilio: true, write: method != Method::GET, name: name.to_owned(), crowd: false, anchored: false }
 }
 
 /// What goes wrong with one call.
@@ -78,6 +96,10 @@ pub enum Fault {
     /// Took effect, and the answer cannot be read.
     Garbage,
     NotFound,
+    /// Sent elsewhere.
+    Redirect,
+    /// A list without a single number.
+    Hole,
     /// Somebody else writes the object just before.
     Conflict,
     ApiError,
@@ -91,6 +113,10 @@ pub enum Fault {
     CrashAfter,
     /// Another operator runs a whole pass over the same resource just before.
     Second,
+    /// Another operator runs a pass over each other resource just before.
+    Neighbour,
+    /// The same, and dies as soon as it has announced a claim.
+    NeighbourDies,
     /// The process stands still for longer than the window, just after.
     Suspended,
     /// The same, while another operator works on the resource until it rests.
@@ -104,7 +130,8 @@ impl fmt::Display for Fault {
 }
 
 const PROCESS: [Fault; 5] = [Fault::CrashBefore, Fault::CrashAfter, Fault::Second, Fault::Suspended, Fault::Overtaken];
-const TWILIO_READ: [Fault; 9] = [
+const TWILIO_READ: [Fault; 10] = [
+    Fault::Redirect,
     Fault::Refuse,
     Fault::Unauthorized,
     Fault::NotSent,
@@ -115,7 +142,8 @@ const TWILIO_READ: [Fault; 9] = [
     Fault::Garbage,
     Fault::NotFound,
 ];
-const TWILIO_WRITE: [Fault; 14] = [
+const TWILIO_WRITE: [Fault; 15] = [
+    Fault::Redirect,
     Fault::Refuse,
     Fault::RefuseOther,
     Fault::Unauthorized,
@@ -151,7 +179,9 @@ pub fn faults(kind: &Kind) -> Vec<Fault> {
         (false, true) if kind.name == "post events" => return vec![Fault::ApiForbidden, Fault::CrashAfter],
         (false, true) => &API_WRITE,
     };
-    own.iter().chain(&PROCESS).copied().collect()
+    let crowd: &[Fault] = if kind.crowd { &[Fault::Neighbour, Fault::NeighbourDies] } else { &[] };
+    let hole: &[Fault] = if kind.anchored { &[Fault::Hole] } else { &[] };
+    own.iter().chain(&PROCESS).chain(crowd).chain(hole).copied().collect()
 }
 
 impl Fault {

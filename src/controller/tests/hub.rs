@@ -1,6 +1,6 @@
 //! Where every call of every process goes through: counted, struck by faults, and watched for what must never happen.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -10,12 +10,13 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt as _;
 use tower::{BoxError, Service as _};
 
 use super::clock::WorldClock;
 use super::fault::{self, Fault, Kind};
-use crate::api::v1alpha1::{ClaimOutcome, ClinicPhoneNumber};
+use super::watch::{self, Watched};
+use crate::api::v1alpha1::ClinicPhoneNumber;
 use crate::clock::Clock as _;
 use crate::controller::Context;
 use crate::controller::reconcile::{Next, pass_over};
@@ -33,15 +34,13 @@ const LATE: Duration = Duration::from_secs(50);
 /// How long a process stands still: longer than the window.
 pub const STANDSTILL: Duration = Duration::from_secs(150);
 
-/// What makes a stamp: resource, number, attempts, releases, and when the last attempt was stamped.
-type Stamp = (String, String, i32, i32, Option<Time>);
-
 /// What is shared by all processes and both transports.
 pub struct Hub {
     pub clock: Arc<WorldClock>,
     pub simulator: Simulator,
-    /// Woken when a process dies.
+    /// Woken when process 0 dies, and when the other one does.
     pub died: tokio::sync::Notify,
+    neighbour_died: tokio::sync::Notify,
     inner: Mutex<Inner>,
 }
 
@@ -64,23 +63,38 @@ pub struct Inner {
     pub tags: HashSet<OwnerTag>,
     /// Purchases that are under way although nobody waits for them.
     late: Vec<(Moment, Request<Bytes>)>,
-    /// Stamps that were used: at most one call for each.
-    used: Vec<Stamp>,
+    /// What the watch remembers.
+    pub watched: Watched,
     /// The other operator, and what process 0 works on.
     pub other: Option<Arc<Context>>,
     pub at_work: Option<ObjectKey>,
-    /// Process 0 dies as soon as a stamp is written.
-    pub dies_after_stamp: bool,
-    /// A transport that sends again by itself what was interrupted, as a mutation.
+    /// Process 0 dies as soon as a purchase, or a release, is stamped.
+    pub dies_after: Option<&'static str>,
+    /// The other operator dies as soon as it has announced a claim.
+    neighbour_dies: bool,
+    /// A transport that sends again by itself what was interrupted: what the real one must not do.
     pub retries: bool,
-    /// Whether every name and text that leaves is searched for secrets.
-    pub secrets: BTreeSet<String>,
+    /// A transport that follows redirects: what the real one must not do.
+    pub redirects: bool,
+    /// Every call gives way to the other passes that are under way.
+    pub lockstep: bool,
+    /// Faults by the name of a call of process 0 and how many of that name came before.
+    pub script: Vec<Strike>,
 }
+
+/// The n-th call of this name (from 1), and what strikes it.
+pub type Strike = (&'static str, usize, Fault);
 
 impl Hub {
     pub fn new(clock: Arc<WorldClock>, simulator: Simulator, api: ApiServer) -> Arc<Self> {
         let inner = Mutex::new(Inner { api, ..Inner::default() });
-        Arc::new(Self { clock, simulator, died: tokio::sync::Notify::new(), inner })
+        Arc::new(Self {
+            clock,
+            simulator,
+            died: tokio::sync::Notify::new(),
+            neighbour_died: tokio::sync::Notify::new(),
+            inner,
+        })
     }
 
     pub fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -116,14 +130,23 @@ impl Hub {
         Transport::new(tower::service_fn(move |request: Request<Bytes>| {
             let hub = Arc::clone(&hub);
             async move {
-                let again = hub.inner().retries.then(|| request.clone());
-                let answer = hub.twilio_call(process, request).await;
-                match (answer, again) {
-                    (Err(TransportError::Interrupted(_)), Some(request)) => hub.twilio_call(process, request).await,
-                    (answer, _) => answer,
+                let (retries, redirects) = (hub.inner().retries, hub.inner().redirects);
+                let mut again = request.clone();
+                match hub.twilio_call(process, request).await {
+                    Err(TransportError::Interrupted(_)) if retries => hub.twilio_call(process, again).await,
+                    Ok(answer) if redirects && answer.status() == 307 => {
+                        *again.uri_mut() = answer.headers()["location"].to_str().unwrap().parse().unwrap();
+                        hub.twilio_call(process, again).await
+                    }
+                    answer => answer,
                 }
             }
         }))
+    }
+
+    /// Whether there are other resources than the one at work.
+    fn crowd(&self) -> bool {
+        self.inner().api.all("clinicphonenumbers").count() > 1
     }
 
     /// Counts a call and returns the fault that strikes it.
@@ -132,7 +155,9 @@ impl Hub {
         let ordinal = inner.calls.len();
         let fault = if process == 0 {
             inner.calls.push(kind.clone());
-            inner.faults.get(&ordinal).copied()
+            let nth = inner.calls.iter().filter(|k| k.name == kind.name).count();
+            let scripted = inner.script.iter().find(|(name, n, _)| *name == kind.name && *n == nth).map(|(.., f)| *f);
+            inner.faults.get(&ordinal).copied().or(scripted)
         } else {
             None
         };
@@ -148,8 +173,30 @@ impl Hub {
         match fault {
             Some(Fault::CrashBefore) => self.die().await,
             Some(Fault::Second) => drop(self.other_passes(1).await),
+            Some(Fault::Neighbour) => self.neighbours(false).await,
+            Some(Fault::NeighbourDies) => self.neighbours(true).await,
             _ => {}
         }
+    }
+
+    /// Another operator passes once over every other resource; it may die as soon as it has announced a claim.
+    fn neighbours(&self, dies: bool) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let (other, at_work) = (self.inner().other.clone(), self.inner().at_work.clone());
+            let Some(other) = other else { return };
+            for object in self.objects() {
+                let key = ObjectKey { namespace: object.namespace().unwrap(), name: object.name_any() };
+                if Some(&key) != at_work.as_ref() {
+                    self.inner().neighbour_dies = dies;
+                    tokio::select! {
+                        biased;
+                        ended = pass_over(Arc::new(object), &other) => drop(ended),
+                        () = self.neighbour_died.notified() => {}
+                    }
+                    self.inner().neighbour_dies = false;
+                }
+            }
+        })
     }
 
     /// What happens after the call was answered, before the process goes on.
@@ -163,20 +210,6 @@ impl Hub {
             Some(Fault::Overtaken) => self.other_passes(8).await,
             _ => {}
         }
-    }
-
-    /// Whether a stamp was just written after which process 0 is to die.
-    fn stamped(&self) -> bool {
-        let (key, dies) = {
-            let inner = self.inner();
-            (inner.at_work.clone(), inner.dies_after_stamp)
-        };
-        let Some(key) = key.filter(|_| dies) else { return false };
-        let stamped = self.object(&key).and_then(|o| o.status?.claim).is_some_and(|c| c.attempts > 0);
-        if stamped {
-            self.inner().dies_after_stamp = false;
-        }
-        stamped
     }
 
     async fn die(&self) {
@@ -215,8 +248,11 @@ impl Hub {
         let (parts, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
         let path = parts.uri.path_and_query().map_or("/", |p| p.as_str()).to_owned();
-        let kind = fault::api_kind(&parts.method, &path, &body);
+        let kind = Kind { crowd: self.crowd(), ..fault::api_kind(&parts.method, &path, &body) };
         let fault = self.enter(process, &kind);
+        if self.inner().lockstep {
+            tokio::task::yield_now().await;
+        }
         self.clock.jump(API_LATENCY);
         self.before(fault).await;
         match fault {
@@ -233,8 +269,14 @@ impl Hub {
             Some(Fault::ApiTimeoutAfter) => std::future::pending().await,
             _ => {}
         }
-        if process == 0 && kind.name == "put status" && self.stamped() {
+        let written = status < 300;
+        if process == 0 && written && self.inner().dies_after == Some(kind.name.as_str()) {
+            self.inner().dies_after = None;
             self.die().await;
+        }
+        if process == 1 && written && self.inner().neighbour_dies && kind.name == fault::ANNOUNCED {
+            self.neighbour_died.notify_one();
+            std::future::pending::<()>().await;
         }
         self.after(fault).await;
         let mut response = Response::new(Full::new(Bytes::from(answer)));
@@ -246,11 +288,11 @@ impl Hub {
     pub fn api(&self, method: &Method, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
         let now = self.clock.now().whole_seconds().wall.to_string();
         let mut inner = self.inner();
-        let text = String::from_utf8_lossy(body);
-        if let Some(secret) = inner.secrets.iter().find(|s| text.contains(s.as_str())).cloned() {
-            inner.violations.push(format!("{secret} was written to the API server: {method} {path}"));
-        }
+        let before = (*method != Method::GET).then(|| watch::claims(&inner.api));
         let (status, answer) = inner.api.answer(method.as_str(), path, body, &now);
+        if let Some(before) = before {
+            inner.check_writing(&before, self.clock.now().boot);
+        }
         if status >= 400 && status != 404 {
             inner.log.push(format!("       answered {status} {}", answer["message"].as_str().unwrap_or_default()));
         }
@@ -273,7 +315,13 @@ impl Hub {
 
     async fn twilio_call(&self, process: usize, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
         let kind = fault::twilio_kind(request.method(), request.uri().path());
+        let anchored = kind.name == "list" && self.anchored();
+        let kind = Kind { crowd: self.crowd(), anchored, ..kind };
         let fault = self.enter(process, &kind);
+        if self.inner().lockstep {
+            tokio::task::yield_now().await;
+        }
+        self.check_host(&request);
         self.clock.jump(TWILIO_LATENCY);
         self.settle();
         self.before(fault).await;
@@ -293,6 +341,7 @@ impl Hub {
             }
             Some(Fault::Unauthorized) => return Ok(refused(401, 20003, "Authenticate")),
             Some(Fault::RefuseOther) => return Ok(refused(400, 21631, "an address is required")),
+            Some(Fault::Redirect) => return Ok(redirected(request.uri())),
             Some(fault) => {
                 if let Some(scripted) = fault.scripted() {
                     self.simulator.put_faults(vec![FaultSpec::once("*", scripted)]);
@@ -304,6 +353,7 @@ impl Hub {
         match fault {
             Some(Fault::TimeoutAfter) => return std::future::pending().await,
             Some(Fault::ResetAfter) => return Err(TransportError::Interrupted("connection reset".to_owned())),
+            Some(Fault::Hole) => return Ok(without_numbers(&answer)),
             _ => {}
         }
         self.after(fault).await;
@@ -331,82 +381,6 @@ impl Hub {
         self.inner().late.is_empty()
     }
 
-    /// What is about to be sent must have been stamped, must be ours, and must have been asked for.
-    fn check_sending(&self, request: &Request<Bytes>, kind: &Kind) {
-        let form: BTreeMap<String, String> =
-            url::form_urlencoded::parse(request.body()).into_owned().collect::<BTreeMap<_, _>>();
-        let sid = request.uri().path().rsplit('/').next().unwrap_or_default().trim_end_matches(".json").to_owned();
-        let held = self.simulator.numbers().into_iter().find(|n| n.sid.as_str() == sid);
-        match kind.name.as_str() {
-            "buy" => {
-                let number = form.get("PhoneNumber").cloned().unwrap_or_default();
-                let tag = form.get("FriendlyName").and_then(|name| Mark::read(name)).map(|m| m.tag);
-                self.check_stamp(&number, tag.as_ref(), "bought");
-                if let Some(held) = self.simulator.numbers().into_iter().find(|n| n.phone_number.as_str() == number) {
-                    let theirs = Mark::read(&held.friendly_name).is_none_or(|m| !self.inner().tags.contains(&m.tag));
-                    if theirs {
-                        self.violation(format!(
-                            "a purchase of {number} was sent although the account holds it as another's"
-                        ));
-                    }
-                }
-            }
-            "update" => {
-                let Some(held) = held else { return };
-                let foreign = Mark::read(&held.friendly_name).is_some_and(|m| !self.inner().tags.contains(&m.tag));
-                let allowed = self.inner().may_take_over.contains(held.phone_number.as_str());
-                if foreign && !allowed {
-                    self.violation(format!(
-                        "{} carries another installation's tag and was written to",
-                        held.phone_number
-                    ));
-                }
-            }
-            "release" => {
-                let Some(held) = held else { return };
-                let number = held.phone_number.to_string();
-                let asked = self.inner().may_release.contains(&number);
-                if !asked {
-                    self.violation(format!("{number} is being released and nobody asked for it"));
-                }
-                let stamp = self.objects().into_iter().find_map(|o| {
-                    let claim =
-                        o.status.as_ref()?.claim.clone().filter(|c| c.phone_number == number && c.releasing > 0)?;
-                    Some((o.metadata.uid?, number.clone(), claim.attempts, claim.releasing, claim.last_attempt_at))
-                });
-                self.use_up(stamp, &format!("a release of {number}"));
-            }
-            _ => {}
-        }
-    }
-
-    fn check_stamp(&self, number: &str, tag: Option<&OwnerTag>, what: &str) {
-        let stamp = self.objects().into_iter().find_map(|o| {
-            let claim = o.status.as_ref()?.claim.clone().filter(|c| {
-                c.phone_number == number && c.attempts > 0 && c.tag.as_deref() == tag.map(OwnerTag::as_str)
-            })?;
-            let stamp = (o.metadata.uid?, number.to_owned(), claim.attempts, -1, claim.last_attempt_at);
-            (claim.outcome == ClaimOutcome::Unknown).then_some(stamp)
-        });
-        let ledger = self.inner().api.get("configmaps", "operator", crate::controller::ledger::NAME).cloned();
-        let stamps = ledger.map(|l| l["data"]["stamps"].as_str().unwrap_or_default().to_owned()).unwrap_or_default();
-        let line = format!(" {} {number} ", tag.map(OwnerTag::as_str).unwrap_or_default());
-        if !stamps.contains(&line) {
-            self.violation(format!("{number} is being {what} and the ledger does not know"));
-        }
-        self.use_up(stamp, &format!("a purchase of {number}"));
-    }
-
-    /// One stamp allows one call.
-    fn use_up(&self, stamp: Option<Stamp>, what: &str) {
-        let Some(stamp) = stamp else { return self.violation(format!("{what} is sent without a stamp")) };
-        let again = self.inner().used.contains(&stamp);
-        if again {
-            self.violation(format!("{what} is sent twice for one stamp"));
-        }
-        self.inner().used.push(stamp);
-    }
-
     /// How many numbers were sold with each tag, over the whole life.
     pub fn sales(&self) -> BTreeMap<String, Vec<E164>> {
         let mut sales: BTreeMap<String, Vec<E164>> = BTreeMap::new();
@@ -416,6 +390,23 @@ impl Hub {
         }
         sales
     }
+}
+
+fn redirected(uri: &http::Uri) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = http::StatusCode::TEMPORARY_REDIRECT;
+    let location = format!("https://elsewhere.example.net{}", uri.path());
+    response.headers_mut().insert("location", location.parse().unwrap());
+    response
+}
+
+/// A list that tells of no number.
+fn without_numbers(answer: &Response<Bytes>) -> Response<Bytes> {
+    let mut body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
+    body["incoming_phone_numbers"] = serde_json::json!([]);
+    let mut response = Response::new(Bytes::from(body.to_string()));
+    response.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
+    response
 }
 
 fn failed(code: u16, reason: &str, message: &str) -> Response<Full<Bytes>> {

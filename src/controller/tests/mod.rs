@@ -21,4 +21,5 @@ mod fault;
 mod hub;
 mod lives;
 mod truth;
+mod watch;
 mod world;

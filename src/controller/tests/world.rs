@@ -183,12 +183,6 @@ impl World {
             restarts: 0,
             backup: None,
         };
-        for (sid, token) in &world.tokens {
-            let basic = data_encoding::BASE64.encode(format!("{sid}:{token}").as_bytes());
-            world.hub.inner().secrets.extend([token.clone(), basic, "key=canary".to_owned()]);
-        }
-        // The Secret and the spec may hold what nothing else may.
-        world.hub.inner().secrets.clear();
         world.secret(Some(1));
         for process in 0..2 {
             world.start(process).await;
@@ -210,6 +204,7 @@ impl World {
 
     /// Starts a process: nothing is remembered.
     pub async fn start(&mut self, process: usize) {
+        self.hub.inner().watched.limit = (!self.mode.wrong_clock).then_some(self.limit);
         let settings = Settings {
             defaults: self.defaults.clone(),
             settle_window: WINDOW,
@@ -306,6 +301,12 @@ impl World {
 
     /// Changes fields of the spec; null takes a field away.
     pub fn edit(&mut self, name: &str, patch: Value) {
+        if let Some(suspend) = patch["suspend"].as_bool() {
+            let now = self.hub.clock.now().boot;
+            let mut inner = self.hub.inner();
+            let suspended = &mut inner.watched.suspended;
+            if suspend { suspended.insert(name.to_owned(), now) } else { suspended.remove(name) };
+        }
         self.api(Method::PATCH, &Self::path(name), &json!({"spec": patch}));
     }
 
@@ -339,8 +340,10 @@ impl World {
 
     /// A person takes the finalizers off and deletes the resource.
     pub fn strip(&mut self, name: &str) {
+        self.hub.inner().watched.by_hand = true;
         self.api(Method::PATCH, &Self::path(name), &json!({"metadata": {"finalizers": null}}));
         self.delete(name);
+        self.hub.inner().watched.by_hand = false;
     }
 
     /// Writes the Secret with an account's credentials, or takes it away.
