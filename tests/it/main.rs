@@ -13,6 +13,7 @@ mod crd;
 mod examples;
 mod fields;
 mod layering;
+mod pages;
 
 type Outcome = Result<(), Box<dyn Error>>;
 
