@@ -306,7 +306,8 @@ impl Pass<'_> {
         };
         let entry = Entry { at: now.wall, tag: claim.tag.clone(), number: claim.number.clone(), account, purpose };
         let looked = self.observed.list.as_ref().map(|l| l.started).unwrap_or_default();
-        let request = Request { entry, known: claim.accounts_for(), looked };
+        let tags = self.desired.tags.clone();
+        let request = Request { entry, tags, known: claim.accounts_for(), looked };
         let admission = if holds(Rule::Ledger) { context.ledger.stamp(request).await? } else { Admission::Granted };
         if admission != Admission::Granted {
             if let Admission::Unsettled(until) = admission {

@@ -55,6 +55,8 @@ pub enum Admission {
 pub struct Request {
     /// What is to be stamped.
     pub entry: Entry,
+    /// The resource's tags: of the installation id of today, and of the one before.
+    pub tags: Vec<OwnerTag>,
     /// Numbers whose stamps the resource's claim accounts for: they are settled or counted there. A stamp of another number
     /// under the same tag comes from a life that the resource has forgotten.
     pub known: Vec<E164>,
@@ -72,9 +74,9 @@ pub fn admit(
     first_seen: impl Fn(&Entry) -> Moment,
     now: (Timestamp, Moment),
 ) -> Admission {
-    let Request { entry: request, known, looked } = request;
+    let Request { entry: request, tags, known, looked } = request;
     let (wall, boot) = now;
-    let forgotten = |e: &&Entry| e.tag == request.tag && !known.contains(&e.number);
+    let forgotten = |e: &&Entry| tags.contains(&e.tag) && !known.contains(&e.number);
     if let Some(until) =
         entries.iter().filter(forgotten).map(|e| first_seen(e).after(window)).max().filter(|until| until > looked)
     {
@@ -146,7 +148,8 @@ mod tests {
 
     fn ask(entries: &[Entry], request: &Entry, known: &[E164], limit: u32, now: i64) -> Admission {
         let boot = |second: i64| Moment::since_boot(Duration::from_secs(u64::try_from(second).unwrap()));
-        let request = Request { entry: request.clone(), known: known.to_vec(), looked: boot(now) };
+        let tags = vec![request.tag.clone()];
+        let request = Request { entry: request.clone(), tags, known: known.to_vec(), looked: boot(now) };
         let sight = |e: &Entry| boot(e.at.as_second());
         admit(entries, &request, limit, WINDOW, sight, (Timestamp::from_second(now).unwrap(), boot(now)))
     }

@@ -406,6 +406,7 @@ impl Observed {
         if let Some(claim) = self.claim.as_ref().filter(|c| c.unsettled()) {
             let absent = self.list_lacks.is_none() && list.number(&claim.number).is_none();
             let fresh = list.started > self.settled_at() && self.memory.absent_at.is_none_or(|at| list.started > at);
+            let fresh = fresh || !holds(Rule::FreshLookUp);
             if absent && fresh {
                 self.memory.absences += 1;
                 self.memory.absent_at = Some(list.started);

@@ -47,12 +47,15 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, claim: &Claim, now: N
     if !holds(Rule::SentNeverYields) {
         match &observed.rivals {
             Some((looked_at, rivals)) if looked_at == number => {
-                if rivals.iter().any(|r| r.key < desired.key) {
+                if !rivals.is_empty() {
                     return settle(desired, claim, ClaimOutcome::Abandoned, true);
                 }
             }
             _ => {
-                return Plan::act(Step::LookAtRivals { number: number.clone() }, resolving("looking at others' claims"));
+                return Plan::act(
+                    Step::LookAtRivals { number: number.clone() },
+                    resolving("looking at others' claims"),
+                );
             }
         }
     }
@@ -157,7 +160,8 @@ fn absent(desired: &Desired, observed: &Observed, claim: &Claim, over: bool, now
     if let Some(situation) = refusal.clone().filter(|_| !over) {
         return Plan::Blocked { probe: observed.settled_at(), situation };
     }
-    if let Some(situation) = refusal.clone().filter(|_| claim.unanswered == 0) {
+    let answered = claim.unanswered == 0 || !holds(Rule::RefusalOfEveryAttempt);
+    if let Some(situation) = refusal.clone().filter(|_| answered) {
         let claim = claim.settled(ClaimOutcome::Refused, false);
         return Plan::act(Step::Save { claim: Some(claim), held: None, note: None }, situation);
     }
@@ -212,7 +216,8 @@ fn again(desired: &Desired, observed: &Observed, claim: &Claim, post: Post, now:
         );
         return Plan::rest(due, Situation::new(Kind::ResolvingPurchase, message));
     }
-    acquire::stamp(observed, claim, post, now)
+    // What is sent carries today's tag, also where the claim was made under the installation id before.
+    acquire::stamp(observed, &Claim { tag: desired.tag().clone(), ..claim.clone() }, post, now)
 }
 
 /// Ends the claim. An exact number is never followed by another one.

@@ -82,6 +82,49 @@ pub enum Rule {
     CrdStays,
 }
 
+impl Rule {
+    /// Every rule.
+    pub const ALL: [Self; 37] = [
+        Self::FinalizerFirst,
+        Self::AccountLock,
+        Self::OwnTagFirst,
+        Self::HeldIsNotOurs,
+        Self::AdoptAsAsked,
+        Self::AnnounceThenLook,
+        Self::OneYields,
+        Self::SentNeverYields,
+        Self::CompareAndSwap,
+        Self::Ledger,
+        Self::StampBeforeSend,
+        Self::SendFence,
+        Self::SettleWindow,
+        Self::WindowByOwnSight,
+        Self::FreshLookUp,
+        Self::IncompleteList,
+        Self::AmbiguousIsNoRefusal,
+        Self::RefusalOfEveryAttempt,
+        Self::SameNumberAgain,
+        Self::ExactIsExact,
+        Self::WishStopsAttempts,
+        Self::ClaimsOwnTag,
+        Self::Fuse,
+        Self::PriceLimit,
+        Self::PersonChooses,
+        Self::ForeignTagUntouched,
+        Self::ContestEnds,
+        Self::LostIsNotReplaced,
+        Self::WordAfterLoss,
+        Self::AdoptedStaysAdopted,
+        Self::LetGoAfterWindow,
+        Self::ReleaseConfirmed,
+        Self::ReleaseBoughtOnly,
+        Self::ReleaseOwnTag,
+        Self::StampBeforeRelease,
+        Self::RetainLooks,
+        Self::CrdStays,
+    ];
+}
+
 /// Whether a rule is kept: always.
 #[cfg(not(test))]
 #[inline]

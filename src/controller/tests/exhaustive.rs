@@ -6,11 +6,32 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::fault::{Fault, Kind, faults};
+use super::hub::{Hub, Strike};
 use super::lives::{Life, lives};
 use super::world::{BAD, MODES, Mode, PLAIN, World};
 
 /// Which faults strike which calls of process 0.
 pub type Schedule = BTreeMap<usize, Fault>;
+
+/// What one run is lived under.
+#[derive(Default, Clone)]
+pub struct Case {
+    /// Faults by the ordinal of the call.
+    pub schedule: Schedule,
+    /// Faults by the name of the call.
+    pub script: Vec<Strike>,
+    /// What a person does in the middle of a call.
+    pub meanwhile: Option<fn(&Hub)>,
+    /// A transport that does what the real one must not.
+    pub retries: bool,
+    pub redirects: bool,
+}
+
+impl From<Schedule> for Case {
+    fn from(schedule: Schedule) -> Self {
+        Self { schedule, ..Self::default() }
+    }
+}
 
 /// What became of one run.
 pub struct Ran {
@@ -19,27 +40,37 @@ pub struct Ran {
     pub log: String,
 }
 
-fn refused_for_good(life: &Life, schedule: &Schedule) -> bool {
-    life.exact && schedule.values().any(|f| *f == Fault::Refuse)
+fn refused_for_good(life: &Life, case: &Case) -> bool {
+    let faults = case.schedule.values().chain(case.script.iter().map(|(.., fault)| fault));
+    life.exact && faults.into_iter().any(|f| *f == Fault::Refuse)
 }
 
 /// Lives a life under a schedule.
-pub fn run(life: &Life, mode: Mode, schedule: &Schedule) -> Ran {
+pub fn run(life: &Life, mode: Mode, case: &Case) -> Ran {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let mut world = World::new(mode).await;
-        world.hub.inner().faults.clone_from(schedule);
+        {
+            let mut inner = world.hub.inner();
+            inner.faults.clone_from(&case.schedule);
+            inner.script.clone_from(&case.script);
+            inner.meanwhile = case.meanwhile;
+            (inner.retries, inner.redirects) = (case.retries, case.redirects);
+        }
         // The start of the processes is part of the life: it reads the ledger.
         world.restart().await;
         let lived = life.live(&mut world).await;
         let sold = world.hub.sales();
         let most = sold.values().map(Vec::len).max().unwrap_or(0);
         let violations = world.hub.inner().violations.join("; ");
+        let total: usize = sold.values().map(Vec::len).sum();
         let problem = if !violations.is_empty() {
             Some(violations)
+        } else if total > life.sales * life.resources {
+            Some(format!("{total} sales in all"))
         } else if most > life.sales {
             Some(format!("{most} sales instead of {}", life.sales))
-        } else if lived.is_err() && refused_for_good(life, schedule) {
+        } else if lived.is_err() && refused_for_good(life, case) {
             None
         } else if lived.is_ok() && most < life.sales && !life.unsold {
             Some(format!("{most} sales instead of {}", life.sales))
@@ -85,7 +116,7 @@ fn singly(tally: &Tally, life: &Life, mode: Mode, calls: &[Kind]) {
     for (at, kind) in calls.iter().enumerate() {
         for fault in faults(kind) {
             let schedule = Schedule::from([(at, fault)]);
-            tally.add(life, mode, &schedule, &run(life, mode, &schedule));
+            tally.add(life, mode, &schedule, &run(life, mode, &schedule.clone().into()));
         }
     }
 }
@@ -94,7 +125,7 @@ fn each(part: usize, parts: usize, modes: &[Mode]) {
     let (since, tally) = (Instant::now(), Tally::default());
     for (_, life) in lives().iter().enumerate().filter(|(i, _)| i % parts == part) {
         for mode in modes {
-            let plain = run(life, *mode, &Schedule::new());
+            let plain = run(life, *mode, &Case::default());
             tally.add(life, *mode, &Schedule::new(), &plain);
             if plain.problem.is_none() {
                 singly(&tally, life, *mode, &plain.calls);
@@ -109,7 +140,7 @@ fn every_life_ends_well_in_every_world() {
     let (since, tally) = (Instant::now(), Tally::default());
     for life in lives() {
         for mode in MODES {
-            tally.add(&life, mode, &Schedule::new(), &run(&life, mode, &Schedule::new()));
+            tally.add(&life, mode, &Schedule::new(), &run(&life, mode, &Case::default()));
         }
     }
     tally.end("no faults", since);

@@ -117,6 +117,12 @@ pub enum Fault {
     Neighbour,
     /// The same, and dies as soon as it has announced a claim.
     NeighbourDies,
+    /// A person acts and the process dies, just after.
+    DiesMeanwhile,
+    /// A person acts while the request is under way; nobody is told, and it takes effect later.
+    LateMeanwhile,
+    /// A person acts, and another operator works on the resource until it rests.
+    OvertakenMeanwhile,
     /// The process stands still for longer than the window, just after.
     Suspended,
     /// The same, while another operator works on the resource until it rests.

@@ -1,6 +1,6 @@
 //! Where every call of every process goes through: counted, struck by faults, and watched for what must never happen.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -11,11 +11,13 @@ use futures::future::BoxFuture;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use kube::ResourceExt as _;
+use serde_json::{Value, json};
 use tower::{BoxError, Service as _};
 
 use super::clock::WorldClock;
 use super::fault::{self, Fault, Kind};
 use super::watch::{self, Watched};
+use crate::api::GROUP;
 use crate::api::v1alpha1::ClinicPhoneNumber;
 use crate::clock::Clock as _;
 use crate::controller::Context;
@@ -59,8 +61,8 @@ pub struct Inner {
     pub may_release: HashSet<String>,
     /// Numbers that may be taken over from another installation.
     pub may_take_over: HashSet<String>,
-    /// Tags that are ours in this world, with everything that was ever created.
-    pub tags: HashSet<OwnerTag>,
+    /// Tags that are ours in this world, of everything that was ever created, and whose they are.
+    pub tags: HashMap<OwnerTag, String>,
     /// Purchases that are under way although nobody waits for them.
     late: Vec<(Moment, Request<Bytes>)>,
     /// What the watch remembers.
@@ -78,6 +80,8 @@ pub struct Inner {
     pub redirects: bool,
     /// Every call gives way to the other passes that are under way.
     pub lockstep: bool,
+    /// What a person does in the middle of a call.
+    pub meanwhile: Option<fn(&Hub)>,
     /// Faults by the name of a call of process 0 and how many of that name came before.
     pub script: Vec<Strike>,
 }
@@ -130,7 +134,10 @@ impl Hub {
         Transport::new(tower::service_fn(move |request: Request<Bytes>| {
             let hub = Arc::clone(&hub);
             async move {
-                let (retries, redirects) = (hub.inner().retries, hub.inner().redirects);
+                let (retries, redirects) = {
+                    let inner = hub.inner();
+                    (inner.retries, inner.redirects)
+                };
                 let mut again = request.clone();
                 match hub.twilio_call(process, request).await {
                     Err(TransportError::Interrupted(_)) if retries => hub.twilio_call(process, again).await,
@@ -182,7 +189,10 @@ impl Hub {
     /// Another operator passes once over every other resource; it may die as soon as it has announced a claim.
     fn neighbours(&self, dies: bool) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            let (other, at_work) = (self.inner().other.clone(), self.inner().at_work.clone());
+            let (other, at_work) = {
+                let inner = self.inner();
+                (inner.other.clone(), inner.at_work.clone())
+            };
             let Some(other) = other else { return };
             for object in self.objects() {
                 let key = ObjectKey { namespace: object.namespace().unwrap(), name: object.name_any() };
@@ -208,7 +218,22 @@ impl Hub {
                 self.settle();
             }
             Some(Fault::Overtaken) => self.other_passes(8).await,
+            Some(Fault::OvertakenMeanwhile) => {
+                self.meanwhile();
+                self.other_passes(8).await;
+            }
+            Some(Fault::DiesMeanwhile) => {
+                self.meanwhile();
+                self.die().await;
+            }
             _ => {}
+        }
+    }
+
+    fn meanwhile(&self) {
+        let act = self.inner().meanwhile;
+        if let Some(act) = act {
+            act(self);
         }
     }
 
@@ -299,6 +324,63 @@ impl Hub {
         (status, answer.to_string().into_bytes())
     }
 
+    // What a person does.
+
+    fn path(name: &str) -> String {
+        format!("/apis/{GROUP}/v1alpha1/namespaces/clinic/clinicphonenumbers/{name}")
+    }
+
+    /// A call of the API server by a person.
+    pub fn call(&self, method: &Method, path: &str, body: &Value) -> (u16, Value) {
+        let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        let (status, answer) = self.api(method, path, &body);
+        (status, serde_json::from_slice(&answer).unwrap())
+    }
+
+    /// Writes the spec, as `kubectl apply` does.
+    pub fn apply_spec(&self, name: &str, spec: &Value) {
+        let (status, _) = self.call(&Method::PATCH, &Self::path(name), &json!({"spec": spec}));
+        if status == 404 {
+            let body = json!({"apiVersion": format!("{GROUP}/v1alpha1"), "kind": "ClinicPhoneNumber", "metadata": {"name": name}, "spec": spec});
+            let folder = Self::path(name).rsplit_once('/').unwrap().0.to_owned();
+            let (status, answer) = self.call(&Method::POST, &folder, &body);
+            assert_eq!(status, 201, "{answer}");
+        }
+    }
+
+    /// Changes metadata.
+    pub fn annotate(&self, name: &str, annotation: &str, value: &Value) {
+        let body = json!({"metadata": {"annotations": {annotation: value}}});
+        self.call(&Method::PATCH, &Self::path(name), &body);
+    }
+
+    /// Changes fields of the spec; null takes a field away.
+    pub fn edit(&self, name: &str, patch: &Value) {
+        if let Some(suspend) = patch["suspend"].as_bool() {
+            let now = self.clock.now().boot;
+            let suspended = &mut self.inner().watched.suspended;
+            if suspend {
+                suspended.insert(name.to_owned(), now)
+            } else {
+                suspended.remove(name)
+            };
+        }
+        self.call(&Method::PATCH, &Self::path(name), &json!({"spec": patch}));
+    }
+
+    /// `kubectl delete`.
+    pub fn delete(&self, name: &str) {
+        self.call(&Method::DELETE, &Self::path(name), &Value::Null);
+    }
+
+    /// A person takes the finalizers off and deletes the resource.
+    pub fn strip(&self, name: &str) {
+        self.inner().watched.by_hand = true;
+        self.call(&Method::PATCH, &Self::path(name), &json!({"metadata": {"finalizers": null}}));
+        self.delete(name);
+        self.inner().watched.by_hand = false;
+    }
+
     /// Somebody else writes the object just before.
     fn touch(&self, path: &str) {
         let object = path.split('?').next().unwrap().trim_end_matches("/status");
@@ -334,7 +416,10 @@ impl Hub {
         match fault {
             Some(Fault::TimeoutBefore) => return std::future::pending().await,
             Some(Fault::ResetBefore) => return Err(TransportError::Interrupted("connection reset".to_owned())),
-            Some(Fault::Late) => {
+            Some(Fault::Late | Fault::LateMeanwhile) => {
+                if fault == Some(Fault::LateMeanwhile) {
+                    self.meanwhile();
+                }
                 let at = self.clock.now().boot.after(LATE);
                 self.inner().late.push((at, request));
                 return std::future::pending().await;
@@ -402,22 +487,22 @@ fn redirected(uri: &http::Uri) -> Response<Bytes> {
 
 /// A list that tells of no number.
 fn without_numbers(answer: &Response<Bytes>) -> Response<Bytes> {
-    let mut body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
-    body["incoming_phone_numbers"] = serde_json::json!([]);
+    let mut body: Value = serde_json::from_slice(answer.body()).unwrap();
+    body["incoming_phone_numbers"] = json!([]);
     let mut response = Response::new(Bytes::from(body.to_string()));
     response.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
     response
 }
 
 fn failed(code: u16, reason: &str, message: &str) -> Response<Full<Bytes>> {
-    let body = serde_json::json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": reason, "code": code});
+    let body = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": reason, "code": code});
     let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
     *response.status_mut() = http::StatusCode::from_u16(code).unwrap();
     response
 }
 
 fn refused(status: u16, code: u32, message: &str) -> Response<Bytes> {
-    let body = serde_json::json!({"code": code, "message": message, "more_info": "", "status": status});
+    let body = json!({"code": code, "message": message, "more_info": "", "status": status});
     let mut response = Response::new(Bytes::from(body.to_string()));
     *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
     response.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));

@@ -1,7 +1,10 @@
 //! Whole lives: what happens to resources, and what must come of it whatever goes wrong in between.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
+use super::fault::{RELEASING, STAMPED};
 use super::world::{WINDOW, World, number, other_mark};
 use crate::api::FORGET_NUMBER;
 use crate::api::v1alpha1::{ClaimOutcome, Origin};
@@ -17,8 +20,10 @@ pub enum Act {
     Restart(fn(&mut World)),
     /// The first; then the operator works and dies as soon as it has stamped a purchase; then the second.
     StopAfterStamp(fn(&mut World), fn(&mut World)),
+    /// The same with the stamp of a release.
+    StopAfterRelease(fn(&mut World), fn(&mut World)),
 }
-use Act::{Do, Restart, StopAfterStamp};
+use Act::{Do, Restart, StopAfterRelease, StopAfterStamp};
 
 /// A life: what happens, what is reached by itself after each, and how many numbers are bought in all.
 pub struct Life {
@@ -29,6 +34,8 @@ pub struct Life {
     pub exact: bool,
     /// Its sale may not come about: it is ended before.
     pub unsold: bool,
+    /// How many resources buy numbers.
+    pub resources: usize,
 }
 
 impl Life {
@@ -46,18 +53,20 @@ impl Life {
                     world.start(1).await;
                     world.restart().await;
                 }
+                // Or it was overtaken: another operator stamped, or the answer to the stamp was lost.
                 StopAfterStamp(first, then) => {
                     first(world);
-                    world.hub.inner().dies_after_stamp = true;
-                    // Or it was overtaken: another operator stamped, or the answer to the stamp was lost.
-                    let stopped = world
-                        .go(
-                            |w| !w.hub.inner().dies_after_stamp || w.status("a").claim.is_some_and(|c| c.attempts > 0),
-                            400,
-                        )
-                        .await;
-                    world.hub.inner().dies_after_stamp = false;
-                    stopped?;
+                    let stamped = |w: &World| w.status("a").claim.is_some_and(|c| c.attempts > 0);
+                    stop_after(world, STAMPED, stamped).await?;
+                    then(world);
+                    // As after a change of their flags, should that be one.
+                    world.start(1).await;
+                    world.restart().await;
+                }
+                StopAfterRelease(first, then) => {
+                    first(world);
+                    let stamped = |w: &World| w.status("a").claim.is_none_or(|c| c.releasing > 0);
+                    stop_after(world, RELEASING, stamped).await?;
                     then(world);
                 }
             }
@@ -70,6 +79,15 @@ impl Life {
         }
         Ok(())
     }
+}
+
+/// The operator works until it has written this, and dies then.
+async fn stop_after(world: &mut World, name: &'static str, written: fn(&World) -> bool) -> Result<(), String> {
+    world.hub.inner().dies_after = Some(name);
+    let goal = move |w: &World| w.hub.inner().dies_after.is_none() || written(w);
+    let stopped = world.go(&goal, 400).await;
+    world.hub.inner().dies_after = None;
+    stopped
 }
 
 pub fn search() -> Value {
@@ -91,6 +109,10 @@ fn exact(policy: &str) -> Value {
 fn wired(w: &World) -> bool {
     let row = w.holds("a").and_then(|n| w.row(&n));
     bought(w) && row.is_some_and(|r| r.sms_url == super::world::WEBHOOK)
+}
+
+fn none(w: &World, name: &str) -> bool {
+    w.reason(name) == "NoNumbersAvailable"
 }
 
 fn held(w: &World) -> E164 {
@@ -150,9 +172,10 @@ fn purchased(w: &World) -> bool {
 
 /// Every life. Names are what schedules are told by.
 pub fn lives() -> Vec<Life> {
-    let life = |name, sales, acts| Life { name, acts, sales, exact: false, unsold: false };
-    let exactly = |name, sales, acts| Life { name, acts, sales, exact: true, unsold: false };
-    let unsold = |name, acts| Life { name, acts, sales: 1, exact: false, unsold: true };
+    let life = |name, sales, acts| Life { name, acts, sales, exact: false, unsold: false, resources: 1 };
+    let several = |name, resources, acts| Life { resources, ..life(name, 1, acts) };
+    let exactly = |name, sales, acts| Life { exact: true, ..life(name, sales, acts) };
+    let unsold = |name, acts| Life { unsold: true, ..life(name, 1, acts) };
     vec![
         life("purchase", 1, vec![(Do(buy), wired)]),
         exactly(
@@ -200,6 +223,21 @@ pub fn lives() -> Vec<Life> {
             ],
         ),
         life(
+            "create, release or retain",
+            1,
+            vec![
+                (Do(buy), wired),
+                (
+                    Do(|w| {
+                        release_wish(w);
+                        w.delete("a");
+                    }),
+                    |w| w.gone("a"),
+                ),
+            ],
+        ),
+        unsold("purchase, or deletion", vec![(Do(buy), |w| wired(w) || w.gone("a"))]),
+        life(
             "a release, then Retain",
             1,
             vec![
@@ -236,7 +274,7 @@ pub fn lives() -> Vec<Life> {
             vec![(
                 Do(|w| {
                     let label = w.label("old", false);
-                    w.hub.inner().tags.insert(w.defaults.installation.tag("clinic", "old"));
+                    w.hub.inner().tags.insert(w.defaults.installation.tag("clinic", "old"), "old".to_owned());
                     adopt("IfOwned", &label, w);
                 }),
                 adopted,
@@ -437,6 +475,8 @@ pub fn lives() -> Vec<Life> {
                         unasked_release_wish(w);
                         w.delete("a");
                         w.hub.inner().api.terminate("clinicphonenumbers", true);
+                        // Nobody can apply it again before the type is there again: nothing has to be waited for.
+                        w.hub.inner().watched.by_hand = true;
                     }),
                     has_retained,
                 ),
@@ -521,7 +561,7 @@ pub fn lives() -> Vec<Life> {
                 (
                     Restart(|w| {
                         w.defaults.installation = InstallationId::parse("renamed").unwrap();
-                        w.hub.inner().tags.insert(w.defaults.installation.tag("clinic", "a"));
+                        w.hub.inner().tags.insert(w.defaults.installation.tag("clinic", "a"), "a".to_owned());
                         w.ask("a");
                     }),
                     |w| w.stalled("a", "NumberClaimedElsewhere"),
@@ -538,9 +578,9 @@ pub fn lives() -> Vec<Life> {
                 ),
             ],
         ),
-        life(
+        several(
             "the fuse, then an hour later",
-            1,
+            2,
             vec![
                 (
                     Restart(|w| {
@@ -554,9 +594,9 @@ pub fn lives() -> Vec<Life> {
                 (Restart(|_| {}), |w| wired(w) && w.ready("b") && w.purchases() == 2),
             ],
         ),
-        life(
+        several(
             "two resources, few numbers on offer",
-            1,
+            2,
             vec![(
                 Do(|w| {
                     // One more than they need, should one be refused.
@@ -590,6 +630,198 @@ pub fn lives() -> Vec<Life> {
                     w.stalled("a", "HeldNumberDiffers")
                 }),
                 (Do(|w| w.edit("a", json!({"phoneNumber": null}))), wired),
+            ],
+        ),
+        exactly(
+            "exact number chosen from a search",
+            1,
+            vec![(
+                Do(|w| {
+                    let number = w.on_offer(2);
+                    w.apply("a", &json!({"phoneNumber": number.as_str(), "search": search()["search"]}));
+                }),
+                purchased,
+            )],
+        ),
+        Life {
+            exact: true,
+            ..several(
+                "two resources, one exact number",
+                2,
+                vec![(
+                    Do(|w| {
+                        let number = w.on_offer(2);
+                        for name in ["a", "b"] {
+                            w.apply(name, &json!({"phoneNumber": number.as_str()}));
+                        }
+                    }),
+                    |w| {
+                        let ended = |n| w.ready(n) || w.stalled(n, "NumberClaimedElsewhere");
+                        ended("a") && ended("b") && (w.ready("a") != w.ready("b"))
+                    },
+                )],
+            )
+        },
+        several(
+            "two resources, one number on offer, then more",
+            2,
+            vec![
+                (
+                    Do(|w| {
+                        w.stock(1);
+                        buy(w);
+                        w.apply("b", &search());
+                    }),
+                    |w| (w.ready("a") || w.ready("b")) && (none(w, "a") || none(w, "b")),
+                ),
+                (Do(|w| w.stock(4)), |w| wired(w) && w.ready("b")),
+            ],
+        ),
+        several(
+            "two resources adopt one number",
+            2,
+            vec![(
+                Do(|w| {
+                    w.give(&number(9), "reception");
+                    w.apply("a", &exact("IfOwned"));
+                    w.apply("b", &exact("IfOwned"));
+                }),
+                |w| {
+                    let ended = |n| w.ready(n) || w.stalled(n, "NumberClaimedElsewhere");
+                    ended("a") && ended("b") && (w.ready("a") != w.ready("b")) && w.purchases() == 0
+                },
+            )],
+        ),
+        several(
+            "beside a resource in service",
+            2,
+            vec![
+                (Do(|w| w.apply("b", &search())), |w| w.ready("b")),
+                (
+                    Do(|w| {
+                        w.hub.clock.jump(2 * WINDOW);
+                        buy(w);
+                    }),
+                    wired,
+                ),
+                (Do(drift), wired),
+                (
+                    Do(|w| {
+                        w.hub.clock.jump(2 * WINDOW);
+                        w.strip_and_apply("a");
+                    }),
+                    wired,
+                ),
+                (
+                    Do(|w| {
+                        w.hub.clock.jump(2 * WINDOW);
+                        release_wish(w);
+                        w.delete("a");
+                    }),
+                    |w| has_released(w) && w.ready("b"),
+                ),
+            ],
+        ),
+        life(
+            "a release that is not confirmed, then Retain",
+            1,
+            vec![
+                (Do(buy), wired),
+                (
+                    Do(|w| {
+                        w.edit("a", json!({"deletionPolicy": "Release", "releaseConfirmation": number(1).as_str()}));
+                        w.delete("a");
+                    }),
+                    |w| w.reason("a") == "ConfirmationRequired",
+                ),
+                (Do(retain), has_retained),
+            ],
+        ),
+        life(
+            "a release is stamped, then Retain",
+            1,
+            vec![
+                (Do(buy), wired),
+                (
+                    StopAfterRelease(
+                        |w| {
+                            release_wish(w);
+                            w.delete("a");
+                        },
+                        retain,
+                    ),
+                    |w| w.gone("a"),
+                ),
+            ],
+        ),
+        life(
+            "somebody keeps changing it back",
+            1,
+            vec![
+                (Do(buy), wired),
+                (Do(drift), wired),
+                (Do(drift), wired),
+                (Do(drift), wired),
+                (
+                    Do(|w| {
+                        w.at_twilio(&held(w), &[("SmsUrl", "https://elsewhere.example.com")]);
+                        w.hub.clock.jump(Duration::from_secs(7200));
+                    }),
+                    |w| w.stalled("a", "DriftContested") || wired(w),
+                ),
+            ],
+        ),
+        life(
+            "a price above the limit, then a higher limit",
+            1,
+            vec![
+                (
+                    Do(|w| {
+                        w.apply(
+                            "a",
+                            &json!({
+                                "search": search()["search"], "maxMonthlyPrice": {"amount": "0.50", "currency": "USD"},
+                            }),
+                        );
+                    }),
+                    |w| w.stalled("a", "PriceAboveLimit") && w.purchases() == 0,
+                ),
+                (Do(|w| w.edit("a", json!({"maxMonthlyPrice": {"amount": "5.00"}}))), wired),
+            ],
+        ),
+        exactly(
+            "a person chooses",
+            1,
+            vec![
+                (Do(|w| w.apply("a", &json!({"search": search()["search"], "purchasePolicy": "Manual"}))), |w| {
+                    w.reason("a") == "AwaitingApproval" && w.purchases() == 0 && !w.status("a").candidates.is_empty()
+                }),
+                (
+                    Do(|w| {
+                        let chosen = w.status("a").candidates[1].phone_number.clone();
+                        w.edit("a", json!({"phoneNumber": chosen}));
+                    }),
+                    purchased,
+                ),
+            ],
+        ),
+        unsold(
+            "the installation id changes while a purchase is unresolved",
+            vec![
+                (
+                    StopAfterStamp(buy, |w| {
+                        w.defaults.installation = InstallationId::parse("renamed").unwrap();
+                        w.hub.inner().tags.insert(w.defaults.installation.tag("clinic", "a"), "a".to_owned());
+                    }),
+                    |w| w.stalled("a", "NumberClaimedElsewhere"),
+                ),
+                (
+                    Restart(|w| {
+                        w.defaults.previous_installation = Some(InstallationId::parse("prod").unwrap());
+                        w.ask("a");
+                    }),
+                    wired,
+                ),
             ],
         ),
     ]

@@ -20,6 +20,7 @@ mod exhaustive;
 mod fault;
 mod hub;
 mod lives;
+mod scenarios;
 mod truth;
 mod watch;
 mod world;

@@ -9,11 +9,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::fault::Kind;
 use super::hub::{Hub, Inner};
-use super::world::{SEND_WITHIN, WINDOW};
+use super::world::WINDOW;
 use crate::api::v1alpha1::{Claim, ClaimOutcome, ClinicPhoneNumber, DeletionPolicy};
 use crate::clock::Clock as _;
 use crate::domain::tag::Mark;
-use crate::domain::{E164, Moment, OwnerTag};
+use crate::domain::{Moment, OwnerTag};
 
 /// What makes a stamp: resource, number, attempts, releases, and when the last attempt was stamped.
 type Stamp = (String, String, i32, i32, Option<Time>);
@@ -84,7 +84,8 @@ impl Inner {
             }
         }
         for (uid, seen) in before.iter().filter(|(uid, _)| !after.contains_key(*uid) && !self.watched.by_hand) {
-            let open = seen.claim.as_ref().is_some_and(|c| matches!(c.outcome, ClaimOutcome::Unknown | ClaimOutcome::Held));
+            let open =
+                seen.claim.as_ref().is_some_and(|c| matches!(c.outcome, ClaimOutcome::Unknown | ClaimOutcome::Held));
             let sent = self.watched.stamped.get(uid).filter(|_| open);
             let released = self.watched.releasing.get(uid).filter(|_| seen.retain);
             if let Some(since) = sent.max(released).map(|at| now.since(*at)).filter(|since| *since < WINDOW) {
@@ -137,7 +138,17 @@ impl Hub {
             }
             "update" => {
                 let Some(held) = held else { return };
-                let foreign = Mark::read(&held.friendly_name).is_some_and(|m| !self.inner().tags.contains(&m.tag));
+                let mark = Mark::read(&held.friendly_name);
+                let foreign = mark.as_ref().is_some_and(|m| !self.inner().tags.contains_key(&m.tag));
+                let anew = form.get("FriendlyName").and_then(|name| Mark::read(name)).map(|m| m.tag);
+                if let (Some(mark), Some(anew)) = (&mark, anew) {
+                    let owner = self.inner().tags.get(&mark.tag).cloned();
+                    let owned = self.objects().into_iter().any(|o| o.metadata.name == owner);
+                    let same = self.inner().tags.get(&anew) == owner.as_ref();
+                    if owned && !same {
+                        self.violation(format!("{} is taken from {owner:?}, which is still there", held.phone_number));
+                    }
+                }
                 let allowed = self.inner().may_take_over.contains(held.phone_number.as_str());
                 if foreign && !allowed {
                     self.violation(format!(
@@ -214,9 +225,15 @@ impl Hub {
         if current && object.spec.phone_number.as_ref().is_some_and(|exact| exact != number) {
             self.violation(format!("{number} is being bought and another one was named"));
         }
-        let suspended = self.inner().watched.suspended.get(&name).map(|at| self.clock.now().boot.since(*at));
-        if let Some(since) = suspended.filter(|since| *since > SEND_WITHIN) {
-            self.violation(format!("{number} is being bought {since:?} after the resource was suspended"));
+        let uid = object.metadata.uid.clone().unwrap_or_default();
+        let stamped_since = {
+            let watched = &self.inner().watched;
+            watched.suspended.get(&name).is_some_and(|at| watched.stamped.get(&uid).is_some_and(|stamp| stamp > at))
+        };
+        if stamped_since {
+            self.violation(format!(
+                "{number} is being bought by a stamp that was made after the resource was suspended"
+            ));
         }
     }
 

@@ -266,16 +266,6 @@ impl World {
 
     // What happens in the cluster.
 
-    fn api(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
-        let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
-        let (status, answer) = self.hub.api(&method, path, &body);
-        (status, serde_json::from_slice(&answer).unwrap())
-    }
-
-    fn path(name: &str) -> String {
-        format!("/apis/{GROUP}/v1alpha1/namespaces/clinic/clinicphonenumbers/{name}")
-    }
-
     /// `kubectl apply`.
     pub fn apply(&mut self, name: &str, spec: &Value) {
         let mut whole = json!({"credentialsSecretRef": {"name": "twilio"}, "sms": {"webhookURL": WEBHOOK}});
@@ -288,36 +278,22 @@ impl World {
 
     fn apply_spec(&mut self, name: &str, spec: &Value) {
         for id in std::iter::once(&self.defaults.installation).chain(&self.defaults.previous_installation) {
-            self.hub.inner().tags.insert(id.tag("clinic", name));
+            self.hub.inner().tags.insert(id.tag("clinic", name), name.to_owned());
         }
-        let (status, _) = self.api(Method::PATCH, &Self::path(name), &json!({"spec": spec}));
-        if status == 404 {
-            let body = json!({"apiVersion": format!("{GROUP}/v1alpha1"), "kind": "ClinicPhoneNumber", "metadata": {"name": name}, "spec": spec});
-            let folder = Self::path(name).rsplit_once('/').unwrap().0.to_owned();
-            let (status, answer) = self.api(Method::POST, &folder, &body);
-            assert_eq!(status, 201, "{answer}");
-        }
+        self.hub.apply_spec(name, spec);
     }
 
     /// Changes fields of the spec; null takes a field away.
     pub fn edit(&mut self, name: &str, patch: Value) {
-        if let Some(suspend) = patch["suspend"].as_bool() {
-            let now = self.hub.clock.now().boot;
-            let mut inner = self.hub.inner();
-            let suspended = &mut inner.watched.suspended;
-            if suspend { suspended.insert(name.to_owned(), now) } else { suspended.remove(name) };
-        }
-        self.api(Method::PATCH, &Self::path(name), &json!({"spec": patch}));
+        self.hub.edit(name, &patch);
     }
 
     pub fn annotate(&mut self, name: &str, annotation: &str, value: &str) {
-        let body = json!({"metadata": {"annotations": {annotation: value}}});
-        self.api(Method::PATCH, &Self::path(name), &body);
+        self.hub.annotate(name, annotation, &value.into());
     }
 
     pub fn unannotate(&mut self, name: &str, annotation: &str) {
-        let body = json!({"metadata": {"annotations": {annotation: null}}});
-        self.api(Method::PATCH, &Self::path(name), &body);
+        self.hub.annotate(name, annotation, &Value::Null);
     }
 
     /// Asks for a look now.
@@ -328,32 +304,24 @@ impl World {
 
     /// `kubectl delete`.
     pub fn delete(&mut self, name: &str) {
-        self.api(Method::DELETE, &Self::path(name), &Value::Null);
+        self.hub.delete(name);
     }
 
     /// A person takes the finalizers off, deletes the resource and applies its manifest anew.
     pub fn strip_and_apply(&mut self, name: &str) {
         let Some(old) = self.object(name) else { return };
-        self.strip(name);
+        self.hub.strip(name);
         self.apply_spec(name, &serde_json::to_value(old.spec).unwrap());
-    }
-
-    /// A person takes the finalizers off and deletes the resource.
-    pub fn strip(&mut self, name: &str) {
-        self.hub.inner().watched.by_hand = true;
-        self.api(Method::PATCH, &Self::path(name), &json!({"metadata": {"finalizers": null}}));
-        self.delete(name);
-        self.hub.inner().watched.by_hand = false;
     }
 
     /// Writes the Secret with an account's credentials, or takes it away.
     pub fn secret(&mut self, account_number: Option<u32>) {
         let secrets = "/api/v1/namespaces/clinic/secrets";
-        self.api(Method::DELETE, &format!("{secrets}/twilio"), &Value::Null);
+        self.hub.call(&Method::DELETE, &format!("{secrets}/twilio"), &Value::Null);
         let Some(n) = account_number else { return };
         let encoded = |text: &str| data_encoding::BASE64.encode(text.as_bytes());
         let data = json!({"accountSid": encoded(account(n).as_str()), "authToken": encoded(&self.tokens[&account(n)])});
-        let written = self.api(Method::POST, secrets, &json!({"metadata": {"name": "twilio"}, "data": data}));
+        let written = self.hub.call(&Method::POST, secrets, &json!({"metadata": {"name": "twilio"}, "data": data}));
         assert_eq!(written.0, 201);
     }
 
@@ -623,11 +591,11 @@ impl World {
     /// # Errors
     /// When something happened that must not, or the goal is not reached within bounds.
     pub async fn until(&mut self, goal: fn(&Self) -> bool) -> Result<(), String> {
-        self.go(goal, PASSES).await
+        self.go(&goal, PASSES).await
     }
 
     /// The same within so many passes.
-    pub async fn go(&mut self, goal: fn(&Self) -> bool, passes: usize) -> Result<(), String> {
+    pub async fn go(&mut self, goal: &dyn Fn(&Self) -> bool, passes: usize) -> Result<(), String> {
         let mut quick = 0;
         let calls = self.hub.simulator.calls().len();
         for pass in 0..passes {
@@ -684,6 +652,13 @@ impl World {
         }
         for object in self.hub.objects() {
             super::truth::of(&object, &rows, &self.defaults).map_err(|why| format!("{}: {why}", object.name_any()))?;
+        }
+        for event in self.events().iter().filter(|e| e["reason"] == "NumberRetained") {
+            let note = event["note"].as_str().unwrap_or_default();
+            let kept = rows.iter().any(|r| note.starts_with(r.phone_number.as_str()));
+            if note.contains(" stays in account ") && !kept {
+                return Err(format!("told that {note}, and nobody has it"));
+            }
         }
         for text in self.events().iter().map(|e| e["note"].as_str().unwrap_or_default().to_owned()).chain(self.texts())
         {

@@ -633,7 +633,8 @@ impl Pass {
         let sight = |e: &Entry| sights[&(e.tag.clone(), e.number.clone(), e.at)];
         let now = (world.now.wall, world.now.boot);
         let looked = self.observed.list.as_ref().map(|l| l.started).unwrap_or_default();
-        let request = fuse::Request { entry: entry.clone(), known: claim.accounts_for(), looked };
+        let tags = self.desired.tags.clone();
+        let request = fuse::Request { entry: entry.clone(), tags, known: claim.accounts_for(), looked };
         let admission = fuse::admit(&world.ledger, &request, world.limit, WINDOW, sight, now);
         if admission != Admission::Granted {
             if let Admission::Unsettled(until) = admission {
