@@ -26,7 +26,7 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, now: Now) -> Plan {
             return withdraw(observed, &situation).unwrap_or_else(|| Plan::blocked(now, setback::PROBE, situation));
         }
     };
-    let refused = observed.claim.as_ref().is_some_and(|c| c.outcome == ClaimOutcome::Refused);
+    let refused = observed.claim.as_ref().is_some_and(|c| wish.exact.as_ref().is_some_and(|e| c.tried.contains(e)));
     let another = (refused && !holds(Rule::ExactIsExact)).then(|| Wish { exact: None, ..wish.clone() });
     let wish = another.as_ref().unwrap_or(wish);
     if desired.suspend {

@@ -5,7 +5,7 @@
 //! a CRD that is not itself on its way out.
 
 use crate::api::v1alpha1::{DeletionPolicy, Origin};
-use crate::domain::{Meaning, Now, Trouble};
+use crate::domain::{Meaning, Moment, Now, Trouble};
 
 use super::observed::CredentialsView;
 use super::{Claim, Desired, Held, Kind, Note, Observed, Plan, Rule, Situation, Step, holds, record, setback, telling};
@@ -61,6 +61,7 @@ fn unresolved(desired: &Desired, observed: &Observed, claim: &Claim, now: Now) -
         return plan;
     }
     let after = observed.settled_at().max(observed.recent(desired));
+    let after = if holds(Rule::FreshLookUp) { after } else { Moment::default() };
     let Some(list) = observed.list_after(after) else {
         return Plan::act(Step::List { after, periodic: false }, situation("looking whether it was bought"));
     };

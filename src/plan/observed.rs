@@ -466,6 +466,9 @@ impl Observed {
     /// Folds in the answer to what was sent.
     pub fn learn_answer(&mut self, answer: Result<IncomingNumber, Trouble>, desired: &Desired, now: Moment) {
         self.stamp = None;
+        if !holds(Rule::SentNeverYields) {
+            self.rivals = None;
+        }
         self.memory.answered_at = Some(now);
         match answer {
             Ok(number) => {

@@ -71,7 +71,8 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, claim: &Claim, now: N
     }
     let Some(list) = observed.list_after(after) else {
         // The second look has to be another one than the first.
-        let after = after.max(observed.memory.absent_at.unwrap_or_default());
+        let before = observed.memory.absent_at.filter(|_| holds(Rule::FreshLookUp));
+        let after = after.max(before.unwrap_or_default());
         return Plan::act(Step::List { after, periodic: false }, resolving("looking whether it was bought"));
     };
     if let Some(plan) = setback::incomplete(desired, observed, now) {
@@ -190,10 +191,11 @@ fn absent(desired: &Desired, observed: &Observed, claim: &Claim, over: bool, now
 
 /// The wish, if it still wants this number and may be acted on.
 fn wanted<'a>(desired: &'a Desired, claim: &Claim) -> Option<&'a Wish> {
-    let wish = desired.wish.as_ref().ok().filter(|_| !desired.suspend || !holds(Rule::WishStopsAttempts))?;
+    let stops = holds(Rule::WishStopsAttempts);
+    let wish = desired.wish.as_ref().ok().filter(|_| !desired.suspend || !stops)?;
     let fits = match &wish.exact {
         Some(exact) => *exact == claim.number,
-        None => claim.generation == Some(desired.generation) && !wish.manual,
+        None => (claim.generation == Some(desired.generation) || !stops) && !wish.manual,
     };
     (wish.may_buy && fits).then_some(wish)
 }

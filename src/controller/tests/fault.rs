@@ -117,6 +117,8 @@ pub enum Fault {
     Neighbour,
     /// The same, and dies as soon as it has announced a claim.
     NeighbourDies,
+    /// A person acts just before.
+    Meanwhile,
     /// A person acts and the process dies, just after.
     DiesMeanwhile,
     /// A person acts while the request is under way; nobody is told, and it takes effect later.

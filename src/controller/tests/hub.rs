@@ -180,6 +180,7 @@ impl Hub {
         match fault {
             Some(Fault::CrashBefore) => self.die().await,
             Some(Fault::Second) => drop(self.other_passes(1).await),
+            Some(Fault::Meanwhile) => self.meanwhile(),
             Some(Fault::Neighbour) => self.neighbours(false).await,
             Some(Fault::NeighbourDies) => self.neighbours(true).await,
             _ => {}
@@ -214,8 +215,7 @@ impl Hub {
         match fault {
             Some(Fault::CrashAfter) => self.die().await,
             Some(Fault::Suspended) => {
-                self.clock.jump(STANDSTILL);
-                self.settle();
+                self.go_by(STANDSTILL);
             }
             Some(Fault::Overtaken) => self.other_passes(8).await,
             Some(Fault::OvertakenMeanwhile) => {
@@ -227,6 +227,28 @@ impl Hub {
                 self.die().await;
             }
             _ => {}
+        }
+    }
+
+    /// No answer, ever; what is under way meanwhile takes effect in its time.
+    async fn hang(&self) -> ! {
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            self.settle();
+        }
+    }
+
+    /// Time goes by; what is under way takes effect in its time.
+    pub fn go_by(&self, span: Duration) {
+        let end = self.clock.now().boot.after(span);
+        loop {
+            let next = self.inner().late.iter().map(|(at, _)| *at).min().filter(|at| *at < end);
+            let now = self.clock.now().boot;
+            self.clock.jump(next.unwrap_or(end).until(now));
+            self.settle();
+            if next.is_none() {
+                break;
+            }
         }
     }
 
@@ -258,8 +280,7 @@ impl Hub {
                     Err(_) => Duration::from_secs(1),
                 };
                 if pass + 1 < passes {
-                    self.clock.jump(wait.min(Duration::from_secs(1800)));
-                    self.settle();
+                    self.go_by(wait.min(Duration::from_secs(1800)));
                 }
             }
         })
@@ -282,7 +303,7 @@ impl Hub {
         self.before(fault).await;
         match fault {
             Some(Fault::ApiLostBefore) => return Err("connection reset".into()),
-            Some(Fault::ApiTimeoutBefore) => std::future::pending().await,
+            Some(Fault::ApiTimeoutBefore) => self.hang().await,
             Some(Fault::ApiError) => return Ok(failed(500, "InternalError", "etcdserver: request timed out")),
             Some(Fault::ApiForbidden) => return Ok(failed(403, "Forbidden", "not allowed")),
             Some(Fault::Conflict) => self.touch(&path),
@@ -291,7 +312,7 @@ impl Hub {
         let (status, answer) = self.api(&parts.method, &path, &body);
         match fault {
             Some(Fault::ApiLostAfter) => return Err("connection reset".into()),
-            Some(Fault::ApiTimeoutAfter) => std::future::pending().await,
+            Some(Fault::ApiTimeoutAfter) => self.hang().await,
             _ => {}
         }
         let written = status < 300;
@@ -365,6 +386,10 @@ impl Hub {
                 suspended.remove(name)
             };
         }
+        if patch["deletionPolicy"] == "Retain" {
+            let now = self.clock.now().boot;
+            self.inner().watched.retained.insert(name.to_owned(), now);
+        }
         self.call(&Method::PATCH, &Self::path(name), &json!({"spec": patch}));
     }
 
@@ -414,7 +439,7 @@ impl Hub {
             self.check_sending(&request, &kind);
         }
         match fault {
-            Some(Fault::TimeoutBefore) => return std::future::pending().await,
+            Some(Fault::TimeoutBefore) => self.hang().await,
             Some(Fault::ResetBefore) => return Err(TransportError::Interrupted("connection reset".to_owned())),
             Some(Fault::Late | Fault::LateMeanwhile) => {
                 if fault == Some(Fault::LateMeanwhile) {
@@ -422,7 +447,7 @@ impl Hub {
                 }
                 let at = self.clock.now().boot.after(LATE);
                 self.inner().late.push((at, request));
-                return std::future::pending().await;
+                self.hang().await;
             }
             Some(Fault::Unauthorized) => return Ok(refused(401, 20003, "Authenticate")),
             Some(Fault::RefuseOther) => return Ok(refused(400, 21631, "an address is required")),
@@ -436,7 +461,7 @@ impl Hub {
         }
         let answer = self.twilio(request);
         match fault {
-            Some(Fault::TimeoutAfter) => return std::future::pending().await,
+            Some(Fault::TimeoutAfter) => self.hang().await,
             Some(Fault::ResetAfter) => return Err(TransportError::Interrupted("connection reset".to_owned())),
             Some(Fault::Hole) => return Ok(without_numbers(&answer)),
             _ => {}

@@ -147,6 +147,12 @@ fn drift(w: &mut World) {
     w.ask("a");
 }
 
+/// Another program writes its own webhook, and nobody asks for a look.
+fn rewrite(w: &mut World) {
+    w.at_twilio(&held(w), &[("SmsUrl", "https://elsewhere.example.com")]);
+    w.hub.go_by(Duration::from_secs(7200));
+}
+
 fn lose(w: &mut World) {
     w.release_by_hand(&held(w));
     w.ask("a");
@@ -168,6 +174,24 @@ fn adopted(w: &World) -> bool {
 
 fn purchased(w: &World) -> bool {
     bought(w) && w.status("a").origin == Some(Origin::Purchased)
+}
+
+/// Lives that only some schedules lead to their end.
+pub fn lives_of_scenarios() -> Vec<Life> {
+    let life = |name, acts| Life { name, acts, sales: 1, exact: false, unsold: true, resources: 1 };
+    vec![
+        life("purchase, or deletion", vec![(Do(buy), |w| wired(w) || w.gone("a"))]),
+        life(
+            "two writers",
+            vec![
+                (Do(buy), wired),
+                (Do(rewrite), wired),
+                (Do(rewrite), wired),
+                (Do(rewrite), wired),
+                (Do(rewrite), |w| w.stalled("a", "DriftContested")),
+            ],
+        ),
+    ]
 }
 
 /// Every life. Names are what schedules are told by.
@@ -236,7 +260,6 @@ pub fn lives() -> Vec<Life> {
                 ),
             ],
         ),
-        unsold("purchase, or deletion", vec![(Do(buy), |w| wired(w) || w.gone("a"))]),
         life(
             "a release, then Retain",
             1,
@@ -459,6 +482,7 @@ pub fn lives() -> Vec<Life> {
                 (Do(buy), wired),
                 (Do(give_up), |w| wired(w) && w.status("a").ignored_forget_number.is_some()),
                 (Do(lose), |w| w.stalled("a", "NumberLost") && w.purchases() == 1),
+                (Do(|w| w.ask("a")), |w| w.answered("a") && w.stalled("a", "NumberLost") && w.purchases() == 1),
                 (Do(|w| w.unannotate("a", FORGET_NUMBER)), |w| {
                     w.stalled("a", "NumberLost") && w.status("a").ignored_forget_number.is_none() && w.purchases() == 1
                 }),
@@ -525,7 +549,7 @@ pub fn lives() -> Vec<Life> {
                 (
                     Restart(|w| {
                         // Whoever loses the ledger too has only the account's list, which has to have caught up.
-                        w.hub.clock.jump(WINDOW);
+                        w.hub.go_by(WINDOW);
                         w.wipe();
                         buy(w);
                     }),
@@ -546,7 +570,7 @@ pub fn lives() -> Vec<Life> {
                 ),
                 (
                     Restart(|w| {
-                        w.hub.clock.jump(WINDOW);
+                        w.hub.go_by(WINDOW);
                         w.restore_backup();
                     }),
                     wired,
@@ -677,9 +701,9 @@ pub fn lives() -> Vec<Life> {
                 (Do(|w| w.stock(4)), |w| wired(w) && w.ready("b")),
             ],
         ),
-        several(
+        life(
             "two resources adopt one number",
-            2,
+            0,
             vec![(
                 Do(|w| {
                     w.give(&number(9), "reception");
@@ -699,7 +723,7 @@ pub fn lives() -> Vec<Life> {
                 (Do(|w| w.apply("b", &search())), |w| w.ready("b")),
                 (
                     Do(|w| {
-                        w.hub.clock.jump(2 * WINDOW);
+                        w.hub.go_by(2 * WINDOW);
                         buy(w);
                     }),
                     wired,
@@ -707,14 +731,14 @@ pub fn lives() -> Vec<Life> {
                 (Do(drift), wired),
                 (
                     Do(|w| {
-                        w.hub.clock.jump(2 * WINDOW);
+                        w.hub.go_by(2 * WINDOW);
                         w.strip_and_apply("a");
                     }),
                     wired,
                 ),
                 (
                     Do(|w| {
-                        w.hub.clock.jump(2 * WINDOW);
+                        w.hub.go_by(2 * WINDOW);
                         release_wish(w);
                         w.delete("a");
                     }),
@@ -759,16 +783,11 @@ pub fn lives() -> Vec<Life> {
             1,
             vec![
                 (Do(buy), wired),
-                (Do(drift), wired),
-                (Do(drift), wired),
-                (Do(drift), wired),
-                (
-                    Do(|w| {
-                        w.at_twilio(&held(w), &[("SmsUrl", "https://elsewhere.example.com")]);
-                        w.hub.clock.jump(Duration::from_secs(7200));
-                    }),
-                    |w| w.stalled("a", "DriftContested") || wired(w),
-                ),
+                (Do(rewrite), wired),
+                (Do(rewrite), wired),
+                (Do(rewrite), wired),
+                // Or wired once more: repairs are not remembered over a restart.
+                (Do(rewrite), |w| w.stalled("a", "DriftContested") || wired(w)),
             ],
         ),
         life(

@@ -32,6 +32,8 @@ pub struct Watched {
     pub by_hand: bool,
     /// Resources that were suspended, by name.
     pub suspended: HashMap<String, Moment>,
+    /// When `Retain` was asked for, by name.
+    pub retained: HashMap<String, Moment>,
     /// Purchases that were sent: tag, number, when first.
     bought: Vec<(String, String, Moment)>,
     /// The fuse, where clocks are right.
@@ -174,6 +176,12 @@ impl Hub {
                 if let Some(since) = since {
                     self.violation(format!("{number} is being released {since:?} after a purchase of it was sent"));
                 }
+                let kept = stamp.as_ref().is_some_and(|stamp| self.kept_before(&stamp.0));
+                if kept {
+                    self.violation(format!(
+                        "{number} is being released by a stamp that was made after Retain was asked for"
+                    ));
+                }
                 self.use_up(stamp, &format!("a release of {number}"));
             }
             _ => {}
@@ -235,6 +243,15 @@ impl Hub {
                 "{number} is being bought by a stamp that was made after the resource was suspended"
             ));
         }
+    }
+
+    /// Whether `Retain` was asked for before the last stamp of a release.
+    fn kept_before(&self, uid: &str) -> bool {
+        let name =
+            self.objects().into_iter().find(|o| o.metadata.uid.as_deref() == Some(uid)).and_then(|o| o.metadata.name);
+        let watched = &self.inner().watched;
+        let (Some(name), Some(stamped)) = (name, watched.releasing.get(uid)) else { return false };
+        watched.retained.get(&name).is_some_and(|at| at < stamped)
     }
 
     /// One stamp allows one call.

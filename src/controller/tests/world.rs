@@ -470,6 +470,12 @@ impl World {
         self.condition(name, "Ready").map(|(_, reason)| reason).unwrap_or_default()
     }
 
+    /// Whether the last wish for a look was answered.
+    pub fn answered(&self, name: &str) -> bool {
+        let asked = self.object(name).and_then(|o| o.metadata.annotations?.remove(crate::api::REQUESTED_AT));
+        self.status(name).last_handled_reconcile_at == asked
+    }
+
     /// In service, the spec as it is now.
     pub fn ready(&self, name: &str) -> bool {
         let Some(object) = self.object(name) else { return false };
@@ -586,6 +592,27 @@ impl World {
         }
     }
 
+    /// One pass of each process over one resource, call for call; then both wait as long as the one that wants to wait less.
+    pub async fn lockstep(&mut self, names: [&str; 2]) {
+        self.feed();
+        self.hub.inner().lockstep = true;
+        let objects = names.map(|name| self.hub.object(&key(name)).map(Arc::new));
+        let pass = |n: usize| {
+            let (context, object) = (Arc::clone(&self.processes[n].context), objects[n].clone());
+            async move {
+                match pass_over(object?, &context).await {
+                    Ok(Next::After(wait)) => Some(wait),
+                    Ok(Next::OnChange) => None,
+                    Err(_) => Some(Duration::from_millis(250)),
+                }
+            }
+        };
+        let waits = futures::future::join(pass(0), pass(1)).await;
+        self.hub.inner().lockstep = false;
+        let wait = [waits.0, waits.1].into_iter().flatten().min().unwrap_or(Duration::from_secs(1));
+        self.hub.go_by(wait + Duration::from_millis(1));
+    }
+
     /// Lets process 0 work until the goal is reached.
     ///
     /// # Errors
@@ -619,7 +646,7 @@ impl World {
                 if self.hub.quiet() {
                     return Err("nothing is left to do and the goal is not reached".into());
                 }
-                self.hub.clock.jump(Duration::from_secs(10));
+                self.hub.go_by(Duration::from_secs(10));
                 continue;
             };
             let wait = at.until(now);
@@ -627,15 +654,14 @@ impl World {
             if quick > 40 {
                 return Err("a hot loop".into());
             }
-            self.hub.clock.jump(wait + Duration::from_millis(1));
-            self.hub.settle();
+            self.hub.go_by(wait + Duration::from_millis(1));
             self.pass(&next).await;
         }
         Err(format!("no end after {passes} passes"))
     }
 
     /// What must never have happened.
-    fn sound(&self) -> Result<(), String> {
+    pub fn sound(&self) -> Result<(), String> {
         let violations = self.hub.inner().violations.clone();
         if violations.is_empty() { Ok(()) } else { Err(violations.join("; ")) }
     }
@@ -666,6 +692,26 @@ impl World {
                 if text.contains(secret) {
                     return Err(format!("a secret is in {text}"));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether every number with a tag of ours is a resource's, or somebody was told that it stays.
+    pub fn told(&self) -> Result<(), String> {
+        let (objects, events) = (self.hub.objects(), self.events());
+        for row in self.rows() {
+            let mark = crate::domain::tag::Mark::read(&row.friendly_name);
+            if mark.is_none_or(|m| !self.hub.inner().tags.contains_key(&m.tag)) {
+                continue;
+            }
+            let number = row.phone_number.as_str();
+            let recorded =
+                objects.iter().any(|o| o.status.as_ref().is_some_and(|s| s.phone_number.as_deref() == Some(number)));
+            let named =
+                |e: &Value| e["reason"] == "NumberRetained" && e["note"].as_str().is_some_and(|n| n.contains(number));
+            if !recorded && !events.iter().any(named) {
+                return Err(format!("{number} is in the account and nobody was told"));
             }
         }
         Ok(())
