@@ -7,6 +7,8 @@
 //! Left out, because nobody here looks at it: schemas and defaults (a caller creates whole objects), server-side apply,
 //! watches, managed fields, admission, paging.
 
+pub mod kinds;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
