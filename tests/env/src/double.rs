@@ -55,17 +55,27 @@ impl Resource {
         }
     }
 
+    /// How refusals of a value name it, which is by kind.
+    fn qualified_kind(&self) -> String {
+        if self.group.is_empty() { self.kind.to_owned() } else { format!("{}.{}", self.kind, self.group) }
+    }
+
     fn qualified(&self) -> String {
         if self.group.is_empty() { self.plural.to_owned() } else { format!("{}.{}", self.plural, self.group) }
     }
 
-    fn api_version(&self) -> String {
+    /// Group and version, as objects carry them.
+    pub fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
     }
 }
 
-/// Which object: the kind's place in the list of kinds, namespace, name.
-type Key = (usize, String, String);
+/// Which object: the kind's place in the list of kinds, and namespace and name as in the path, which lists are ordered by.
+type Key = (usize, String);
+
+fn key(index: usize, namespace: &str, name: &str) -> Key {
+    (index, format!("{namespace}/{name}"))
+}
 
 /// An answer: HTTP status and body.
 pub type Answer = (u16, Value);
@@ -87,10 +97,11 @@ struct Failure {
 
 impl Failure {
     fn answer(self) -> Answer {
-        let body = json!({
+        let mut body = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": self.message, "reason": self.reason, "code": self.code,
+            "message": self.message, "code": self.code,
         });
+        put(&mut body, "reason", Some(self.reason.into()).filter(|_| !self.reason.is_empty()));
         (self.code, body)
     }
 }
@@ -144,6 +155,36 @@ fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
+/// Takes out what is not stored: nulls, and what is empty in the metadata.
+fn tidy(object: &mut Value) {
+    without_nulls(object);
+    for field in ["labels", "annotations", "finalizers", "ownerReferences"] {
+        let at = object.pointer(&format!("/metadata/{field}"));
+        let empty =
+            at.is_some_and(|v| v.as_object().is_some_and(Map::is_empty) || v.as_array().is_some_and(Vec::is_empty));
+        if empty {
+            set(object, field, Value::Null);
+        }
+    }
+    set(object, "managedFields", Value::Null);
+}
+
+fn without_nulls(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, value| !value.is_null());
+            map.values_mut().for_each(without_nulls);
+        }
+        Value::Array(list) => list.iter_mut().for_each(without_nulls),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// The version that an object names; "0" names none.
+fn version(object: &Value) -> Option<&str> {
+    text(object, "/metadata/resourceVersion").filter(|version| *version != "0")
+}
+
 /// Everything of an object but what the server itself keeps and what does not count as a change of the wish.
 fn wish(object: &Value) -> Value {
     let mut rest = object.clone();
@@ -168,7 +209,7 @@ impl ApiServer {
     /// One object, as it is stored.
     pub fn get(&self, plural: &str, namespace: &str, name: &str) -> Option<&Value> {
         let index = self.resources.iter().position(|r| r.plural == plural)?;
-        self.objects.get(&(index, namespace.to_owned(), name.to_owned()))
+        self.objects.get(&key(index, namespace, name))
     }
 
     /// Every object of a kind.
@@ -180,7 +221,7 @@ impl ApiServer {
     /// Puts an object back as it once was, or takes it away, as a restored backup does: past every rule, under a new version.
     pub fn restore(&mut self, plural: &str, namespace: &str, name: &str, object: Option<Value>) {
         let Some(index) = self.resources.iter().position(|r| r.plural == plural) else { return };
-        let key = (index, namespace.to_owned(), name.to_owned());
+        let key = key(index, namespace, name);
         let version = self.next_version();
         match object {
             None => drop(self.objects.remove(&key)),
@@ -203,7 +244,7 @@ impl ApiServer {
         let answered = match parts.as_slice() {
             ["api", version, rest @ ..] => self.route(("", version), rest, method, query, body, now),
             ["apis", group, version, rest @ ..] => self.route((group, version), rest, method, query, body, now),
-            _ => Err(not_found("the server could not find the requested resource".to_owned())),
+            _ => Err(no_such()),
         };
         answered.unwrap_or_else(Failure::answer)
     }
@@ -226,47 +267,41 @@ impl ApiServer {
             ["namespaces", namespace, plural, name] => (Some(*namespace), *plural, Some(*name), None),
             ["namespaces", namespace, plural, name, sub] => (Some(*namespace), *plural, Some(*name), Some(*sub)),
             [plural] => (None, *plural, None, None),
-            _ => return Err(not_found("the server could not find the requested resource".to_owned())),
+            _ => return Err(no_such()),
         };
-        let index = self
-            .resources
-            .iter()
-            .position(|r| known(&r) && r.plural == plural)
-            .ok_or_else(|| not_found("the server could not find the requested resource".to_owned()))?;
+        let index = self.resources.iter().position(|r| known(&r) && r.plural == plural).ok_or_else(no_such)?;
         let resource = self.resources.get(index).cloned().unwrap_or_else(|| Resource::core("", ""));
         let body: Value = if body.is_empty() {
             Value::Null
         } else {
-            serde_json::from_slice(body).map_err(|e| Failure {
-                code: 400,
-                reason: "BadRequest",
-                message: format!("the object provided is unrecognized: {e}"),
-            })?
+            serde_json::from_slice(body)
+                .map_err(|e| bad_request(format!("the object provided is unrecognized: {e}")))?
         };
-        let key = |name: &str| (index, namespace.unwrap_or_default().to_owned(), name.to_owned());
+        let (custom, at) = (resource.custom, namespace.unwrap_or_default());
+        let place = key(index, at, name.unwrap_or_default());
         match (method, name, subresource) {
             ("GET", None, None) => self.list(index, &resource, namespace, query),
-            ("POST", None, None) => self.create(index, &resource, namespace.unwrap_or_default(), body, now),
-            ("GET", Some(name), None) => {
-                self.objects.get(&key(name)).cloned().map(|o| (200, o)).ok_or_else(|| missing(&resource, name))
+            (_, None, None) if namespace.is_none() => Err(if custom { no_such() } else { not_allowed() }),
+            ("POST", None, None) => self.create(index, &resource, at, body, now),
+            (_, Some(name), Some(sub)) if !(custom && sub == "status") => {
+                Err(if custom { missing(&resource, name) } else { no_such() })
             }
-            ("PUT", Some(name), sub @ (None | Some("status"))) => {
-                self.write(&resource, &key(name), sub.is_some(), |_| Ok(body))
+            ("GET", Some(name), _) => {
+                self.objects.get(&place).cloned().map(|o| (200, o)).ok_or_else(|| missing(&resource, name))
             }
-            ("PATCH", Some(name), sub @ (None | Some("status"))) => {
-                self.write(&resource, &key(name), sub.is_some(), |old| {
-                    let mut new = old.clone();
-                    // A patch that names no version applies to whatever is there.
-                    merge(&mut new, &body);
-                    Ok(new)
-                })
+            ("PUT", Some(name), sub) => {
+                let there = self.objects.get(&place).ok_or_else(|| missing(&resource, name))?;
+                same_uid(&resource, &body, there)?;
+                self.write(&resource, &place, name, sub.is_some(), body)
             }
-            ("DELETE", Some(name), None) => self.delete(&resource, &key(name), now),
-            _ => Err(Failure {
-                code: 405,
-                reason: "MethodNotAllowed",
-                message: "the server does not allow this method on the requested resource".to_owned(),
-            }),
+            ("PATCH", Some(name), sub) => {
+                // A patch that names no version applies to whatever is there.
+                let mut new = self.objects.get(&place).cloned().ok_or_else(|| missing(&resource, name))?;
+                merge(&mut new, &body);
+                self.write(&resource, &place, name, sub.is_some(), new)
+            }
+            ("DELETE", Some(name), None) => self.delete(&resource, &place, name, now),
+            _ => Err(not_allowed()),
         }
     }
 
@@ -275,13 +310,15 @@ impl ApiServer {
             .resources
             .iter()
             .filter(|r| r.group == group && r.version == version)
-            .map(|r| {
+            .flat_map(|r| {
                 let all = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
-                let verbs: Vec<_> = all
-                    .into_iter()
-                    .filter(|verb| !(r.terminating && matches!(*verb, "patch" | "create" | "update")))
-                    .collect();
-                json!({"name": r.plural, "singularName": "", "namespaced": true, "kind": r.kind, "verbs": verbs})
+                let verbs = all.into_iter();
+                let verbs = verbs.filter(|verb| !(r.terminating && matches!(*verb, "patch" | "create" | "update")));
+                let entry = |name: String, verbs: Vec<&str>| {
+                    json!({"name": name, "singularName": "", "namespaced": true, "kind": r.kind, "verbs": verbs})
+                };
+                let status = r.custom.then(|| entry(format!("{}/status", r.plural), vec!["get", "patch", "update"]));
+                std::iter::once(entry(r.plural.to_owned(), verbs.collect())).chain(status)
             })
             .collect();
         let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
@@ -293,24 +330,44 @@ impl ApiServer {
         for selector in query.split('&').filter_map(|q| q.strip_prefix("fieldSelector=")) {
             let selector = decode(selector);
             for term in selector.split(',').filter(|t| !t.is_empty()) {
-                let (field, value) = term.split_once('=').unwrap_or((term, ""));
-                let (field, value) = (field.to_owned(), value.trim_start_matches('=').to_owned());
-                if !resource.selectable.contains(&field.as_str()) && !field.starts_with("metadata.name") {
-                    let message = format!("field label not supported: {field}");
-                    return Err(Failure { code: 400, reason: "BadRequest", message });
+                let Some((field, value)) = term.split_once('=') else {
+                    let message = format!("invalid selector: '{selector}'; can't understand '{term}'");
+                    return Err(bad_request(message));
+                };
+                let (field, equal) = field.strip_suffix('!').map_or((field, true), |field| (field, false));
+                let value = value.strip_prefix('=').unwrap_or(value);
+                let always = ["metadata.name", "metadata.namespace"];
+                if !always.contains(&field) && !resource.selectable.contains(&field) {
+                    let message = if resource.custom {
+                        format!("field label not supported: {field}")
+                    } else {
+                        format!(
+                            "\"{field}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+                        )
+                    };
+                    return Err(bad_request(message));
                 }
-                wanted.push((format!("/{}", field.replace('.', "/")), value));
+                wanted.push((format!("/{}", field.replace('.', "/")), value.to_owned(), equal));
             }
         }
-        let fits = |o: &&Value| wanted.iter().all(|(at, value)| text(o, at).unwrap_or_default() == value);
-        let items: Vec<Value> = self
+        let fits =
+            |o: &&Value| wanted.iter().all(|(at, value, equal)| (text(o, at).unwrap_or_default() == value) == *equal);
+        let there = namespace.map(|namespace| format!("{namespace}/")).unwrap_or_default();
+        let mut items: Vec<Value> = self
             .objects
             .iter()
-            .filter(|((i, ns, _), _)| *i == index && namespace.is_none_or(|n| n == ns))
+            .filter(|((i, path), _)| *i == index && path.starts_with(&there))
             .map(|(_, o)| o)
             .filter(fits)
             .cloned()
             .collect();
+        if !resource.custom {
+            // The kind of a list says it.
+            for item in &mut items {
+                put(item, "kind", None);
+                put(item, "apiVersion", None);
+            }
+        }
         let kind = format!("{}List", resource.kind);
         let metadata = json!({"resourceVersion": self.version.to_string()});
         Ok((200, json!({"kind": kind, "apiVersion": resource.api_version(), "metadata": metadata, "items": items})))
@@ -326,20 +383,22 @@ impl ApiServer {
     ) -> Result<Answer, Failure> {
         let name = text(&object, "/metadata/name").unwrap_or_default().to_owned();
         if name.is_empty() {
-            let message = format!("{} \"\" is invalid: metadata.name: Required value", resource.qualified());
-            return Err(Failure { code: 422, reason: "Invalid", message });
+            let why = "metadata.name: Required value: name or generateName is required";
+            return Err(invalid(&resource.qualified_kind(), "", why));
         }
-        if text(&object, "/metadata/resourceVersion").is_some() {
+        if version(&object).is_some() {
             let message = "resourceVersion should not be set on objects to be created".to_owned();
-            return Err(Failure { code: 500, reason: "InternalError", message });
+            return Err(Failure { code: 500, reason: "", message });
         }
         if resource.terminating {
             let message = "create not allowed while custom resource definition is terminating".to_owned();
             return Err(Failure { code: 405, reason: "MethodNotAllowed", message });
         }
-        let key = (index, namespace.to_owned(), name.clone());
-        if self.objects.contains_key(&key) {
-            let message = format!("{} \"{name}\" already exists", resource.qualified());
+        let key = key(index, namespace, &name);
+        if let Some(there) = self.objects.get(&key) {
+            let going =
+                if text(there, "/metadata/deletionTimestamp").is_some() { "object is being deleted: " } else { "" };
+            let message = format!("{going}{} \"{name}\" already exists", resource.qualified());
             return Err(Failure { code: 409, reason: "AlreadyExists", message });
         }
         self.uids += 1;
@@ -350,7 +409,6 @@ impl ApiServer {
             ("resourceVersion", version),
             ("creationTimestamp", now.into()),
             ("deletionTimestamp", Value::Null),
-            ("managedFields", Value::Null),
             ("generation", if resource.custom { 1.into() } else { Value::Null }),
         ] {
             set(&mut object, field, value);
@@ -360,38 +418,30 @@ impl ApiServer {
         if resource.custom {
             put(&mut object, "status", resource.initial_status.clone());
         }
+        tidy(&mut object);
         self.objects.insert(key, object.clone());
         Ok((201, object))
     }
 
-    /// An update or a patch, of the object or of its status.
+    /// An update, of the object or of its status.
     fn write(
         &mut self,
         resource: &Resource,
         key: &Key,
+        name: &str,
         status: bool,
-        change: impl FnOnce(&Value) -> Result<Value, Failure>,
+        asked: Value,
     ) -> Result<Answer, Failure> {
-        let name = key.2.as_str();
         let old = self.objects.get(key).cloned().ok_or_else(|| missing(resource, name))?;
-        let asked = change(&old)?;
-        match text(&asked, "/metadata/resourceVersion") {
+        match version(&asked) {
             Some(version) if Some(version) != text(&old, "/metadata/resourceVersion") => {
                 return Err(conflict(resource, name, MODIFIED));
             }
             None if resource.custom => {
-                let message = format!(
-                    "{} \"{name}\" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update",
-                    resource.qualified()
-                );
-                return Err(Failure { code: 422, reason: "Invalid", message });
+                let why = "metadata.resourceVersion: Invalid value: 0: must be specified for an update";
+                return Err(invalid(&resource.qualified(), name, why));
             }
             _ => {}
-        }
-        if let Some(uid) = text(&asked, "/metadata/uid").filter(|uid| Some(*uid) != text(&old, "/metadata/uid")) {
-            let there = text(&old, "/metadata/uid").unwrap_or_default();
-            let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {there}");
-            return Err(conflict(resource, name, &why));
         }
         let mut new = if status {
             let mut new = old.clone();
@@ -411,20 +461,13 @@ impl ApiServer {
             }
             new
         };
-        if finalizers(&new).is_empty() {
-            set(&mut new, "finalizers", Value::Null);
-        }
-        let deleting = text(&old, "/metadata/deletionTimestamp").is_some();
-        if deleting && finalizers(&new).iter().any(|f| !finalizers(&old).contains(f)) {
-            let message = format!(
-                "{} \"{name}\" is invalid: metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted",
-                resource.qualified()
-            );
-            return Err(Failure { code: 422, reason: "Invalid", message });
-        }
-        if let Some(Err(why)) = resource.rule.map(|rule| rule(&old, &new)) {
-            let message = format!("{} \"{name}\" is invalid: {why}", resource.qualified());
-            return Err(Failure { code: 422, reason: "Invalid", message });
+        tidy(&mut new);
+        let mut wrong = immutable(&new, &old);
+        wrong.extend(resource.rule.and_then(|rule| rule(&old, &new).err()));
+        match wrong.as_slice() {
+            [] => {}
+            [why] => return Err(invalid(&resource.qualified_kind(), name, why)),
+            all => return Err(invalid(&resource.qualified_kind(), name, &format!("[{}]", all.join(", ")))),
         }
         if new == old {
             return Ok((200, old));
@@ -434,7 +477,7 @@ impl ApiServer {
         }
         let version = self.next_version();
         set(&mut new, "resourceVersion", version);
-        if deleting && finalizers(&new).is_empty() {
+        if text(&old, "/metadata/deletionTimestamp").is_some() && finalizers(&new).is_empty() {
             self.objects.remove(key);
         } else {
             self.objects.insert(key.clone(), new.clone());
@@ -442,12 +485,13 @@ impl ApiServer {
         Ok((200, new))
     }
 
-    fn delete(&mut self, resource: &Resource, key: &Key, now: &str) -> Result<Answer, Failure> {
-        let name = key.2.as_str();
+    fn delete(&mut self, resource: &Resource, key: &Key, name: &str, now: &str) -> Result<Answer, Failure> {
         let mut object = self.objects.get(key).cloned().ok_or_else(|| missing(resource, name))?;
         if finalizers(&object).is_empty() {
             self.objects.remove(key);
-            let details = json!({"name": name, "group": resource.group, "kind": resource.plural, "uid": object.pointer("/metadata/uid")});
+            let uid = object.pointer("/metadata/uid");
+            let mut details = json!({"name": name, "kind": resource.plural, "uid": uid});
+            put(&mut details, "group", Some(resource.group.into()).filter(|_| !resource.group.is_empty()));
             return Ok((
                 200,
                 json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}),
@@ -478,6 +522,23 @@ fn not_found(message: String) -> Failure {
     Failure { code: 404, reason: "NotFound", message }
 }
 
+fn no_such() -> Failure {
+    not_found("the server could not find the requested resource".to_owned())
+}
+
+fn not_allowed() -> Failure {
+    let message = "the server does not allow this method on the requested resource".to_owned();
+    Failure { code: 405, reason: "MethodNotAllowed", message }
+}
+
+fn bad_request(message: String) -> Failure {
+    Failure { code: 400, reason: "BadRequest", message }
+}
+
+fn invalid(what: &str, name: &str, why: &str) -> Failure {
+    Failure { code: 422, reason: "Invalid", message: format!("{what} \"{name}\" is invalid: {why}") }
+}
+
 fn missing(resource: &Resource, name: &str) -> Failure {
     not_found(format!("{} \"{name}\" not found", resource.qualified()))
 }
@@ -485,6 +546,33 @@ fn missing(resource: &Resource, name: &str) -> Failure {
 fn conflict(resource: &Resource, name: &str, why: &str) -> Failure {
     let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", resource.qualified());
     Failure { code: 409, reason: "Conflict", message }
+}
+
+/// Whoever replaces an object has to mean this one, whatever its version. A patch only may not change the uid.
+fn same_uid(resource: &Resource, body: &Value, there: &Value) -> Result<(), Failure> {
+    let (asked, there) = (text(body, "/metadata/uid"), text(there, "/metadata/uid").unwrap_or_default());
+    let Some(uid) = asked.filter(|uid| *uid != there) else { return Ok(()) };
+    let name = text(body, "/metadata/name").unwrap_or_default();
+    let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {there}");
+    Err(conflict(resource, name, &why))
+}
+
+/// What may not change, and did.
+fn immutable(new: &Value, old: &Value) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let known = finalizers(old);
+    let mut extra: Vec<_> = finalizers(new).into_iter().filter(|f| !known.contains(f)).collect();
+    if text(old, "/metadata/deletionTimestamp").is_some() && !extra.is_empty() {
+        extra.sort_unstable();
+        extra.dedup();
+        let list: Vec<_> = extra.iter().map(|f| format!("\"{f}\"")).collect();
+        wrong.push(format!(
+            "metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted, found new \
+             finalizers []string{{{}}}",
+            list.join(", ")
+        ));
+    }
+    wrong
 }
 
 /// Undoes percent-encoding.

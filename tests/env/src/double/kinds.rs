@@ -35,8 +35,11 @@ fn claim_guard(old: &Value, new: &Value) -> Result<(), String> {
     let kept = after.is_some_and(|after| {
         after.get("phoneNumber") == before.get("phoneNumber") && attempts(&after) >= attempts(&before)
     });
-    if open && !kept { Err("status.claim: Forbidden: a purchase is unresolved".to_owned()) } else { Ok(()) }
+    if open && !kept { Err(format!("status.claim: Forbidden: {UNRESOLVED}")) } else { Ok(()) }
 }
+
+const UNRESOLVED: &str =
+    "a purchase is unresolved: its claim may not be dropped or rolled back; let the operator resolve it";
 
 /// Outcomes after which a claim may go.
 const SETTLED: [&str; 3] = ["Refused", "Held", "Abandoned"];
