@@ -44,7 +44,7 @@ fn in_namespace(group: &str, namespace: &str, plural: &str) -> String {
 /// Everything, in two namespaces.
 pub fn whole(here: &str, there: &str) -> Vec<Line> {
     [
-        creation(here),
+        creation(here, there),
         replacement(here),
         status(here),
         patches(here),
@@ -57,23 +57,32 @@ pub fn whole(here: &str, there: &str) -> Vec<Line> {
     .concat()
 }
 
-fn creation(here: &str) -> Vec<Line> {
+fn creation(here: &str, there: &str) -> Vec<Line> {
     let (all, a) = (numbers(here), format!("{}/a", numbers(here)));
     let new = |change: Value| {
         let mut object = number("a", &spec(&json!({})));
         merge(&mut object, &change);
         object
     };
+    // What a manifest from a backup carries.
+    let kept = json!({
+        "uid": "11111111-2222-4333-8444-555555555555", "generation": 7, "creationTimestamp": "2020-01-01T00:00:00Z",
+        "deletionTimestamp": "2020-01-01T00:00:00Z", "deletionGracePeriodSeconds": 0, "labels": null,
+    });
     vec![
         (404, "GET", a.clone(), NOTHING),
-        (201, "POST", all.clone(), new(json!({"status": claimed("+14185550100", 2, "Unknown")}))),
+        (201, "POST", all.clone(), new(json!({"status": claimed("+14185550100", 2, "Unknown"), "metadata": kept}))),
         (409, "POST", all.clone(), new(json!({}))),
         (200, "GET", a.clone(), NOTHING),
         (200, "GET", format!("{a}/status"), NOTHING),
         (422, "POST", all.clone(), new(json!({"metadata": {"name": null}}))),
         (500, "POST", all.clone(), new(json!({"metadata": {"name": "versioned", "resourceVersion": "1"}}))),
         (500, "POST", all.clone(), new(json!({"metadata": {"resourceVersion": "1"}}))),
+        (400, "POST", all.clone(), new(json!({"metadata": {"name": "elsewhere", "namespace": there}}))),
         (201, "POST", all.clone(), new(json!({"metadata": {"name": "here", "namespace": here}}))),
+        (400, "POST", all.clone(), new(json!({"kind": null}))),
+        (400, "POST", all.clone(), new(json!({"apiVersion": null}))),
+        (400, "POST", all, new(json!({"apiVersion": "telephony.chiroflow.io/v2"}))),
         (404, "POST", format!("{GROUP}/namespaces/{here}/others"), new(json!({}))),
         (404, "GET", format!("{GROUP}/namespaces/{here}/others/a"), NOTHING),
         (404, "GET", format!("{a}/scale"), NOTHING),
@@ -108,7 +117,14 @@ fn replacement(here: &str) -> Vec<Line> {
         (200, "PUT", a.clone(), seen(json!({"metadata": {"uid": null}}))),
         (200, "PUT", a.clone(), seen(json!({"metadata": {"generation": 40}}))),
         (200, "PUT", a.clone(), seen(json!({"metadata": {"creationTimestamp": "2020-01-01T00:00:00Z"}}))),
+        (422, "PUT", a.clone(), seen(json!({"metadata": {"deletionTimestamp": "2020-01-01T00:00:00Z"}}))),
+        (422, "PUT", a.clone(), seen(json!({"metadata": {"deletionGracePeriodSeconds": 5}}))),
         (200, "PUT", a.clone(), seen(json!({"metadata": {"namespace": null}}))),
+        (400, "PUT", a.clone(), seen(json!({"metadata": {"namespace": "elsewhere"}}))),
+        (400, "PUT", a.clone(), seen(json!({"metadata": {"name": "b"}}))),
+        (400, "PUT", a.clone(), seen(json!({"metadata": {"name": null}}))),
+        (400, "PUT", a.clone(), seen(json!({"kind": null}))),
+        (400, "PUT", a.clone(), seen(json!({"apiVersion": "telephony.chiroflow.io/v2"}))),
         (404, "PUT", c.clone(), number("c", &spec(&json!({})))),
         (
             404,
@@ -141,6 +157,9 @@ fn status(here: &str) -> Vec<Line> {
             seen(json!({"spec": {"suspend": true}, "status": {"phoneNumber": "+14185550100"}})),
         ),
         (200, "PUT", place.clone(), seen(json!({"metadata": {"finalizers": [FINALIZER], "generation": 70}}))),
+        (200, "PUT", place.clone(), seen(json!({"metadata": {"deletionTimestamp": "2020-01-01T00:00:00Z"}}))),
+        (400, "PUT", place.clone(), seen(json!({"metadata": {"name": "b"}}))),
+        (400, "PUT", place.clone(), seen(json!({"metadata": {"name": null}}))),
         (404, "PUT", format!("{}/c/status", numbers(here)), number("c", &spec(&json!({})))),
         (200, "PATCH", place.clone(), json!({"status": {"phoneNumber": null}})),
         (200, "PATCH", place.clone(), json!({"status": {"country": "CA"}, "spec": {"suspend": true}})),
@@ -179,9 +198,13 @@ fn patches(here: &str) -> Vec<Line> {
         (409, "PATCH", a.clone(), json!({"metadata": {"resourceVersion": "@version before", "labels": {"a": "c"}}})),
         (409, "PATCH", a.clone(), json!({"metadata": {"resourceVersion": "@version before"}})),
         (422, "PATCH", a.clone(), json!({"metadata": {"resourceVersion": null}})),
+        (422, "PATCH", a.clone(), json!({"metadata": {"uid": "11111111-2222-4333-8444-555555555555"}})),
+        (400, "PATCH", a.clone(), json!({"metadata": {"name": "b"}})),
+        (400, "PATCH", a.clone(), json!({"metadata": {"namespace": "elsewhere"}})),
         patch(json!({"metadata": {"uid": null}})),
         patch(json!({"metadata": {"generation": 70}})),
         patch(json!({"metadata": {"creationTimestamp": null}})),
+        (422, "PATCH", a.clone(), json!({"metadata": {"deletionTimestamp": "2020-01-01T00:00:00Z"}})),
         (404, "PATCH", format!("{}/c", numbers(here)), json!({"spec": {"suspend": true}})),
         patch(json!({"metadata": {"resourceVersion": "@version", "finalizers": [FINALIZER]}})),
         patch(json!({"metadata": {"finalizers": [FINALIZER, "example.com/other"]}})),
@@ -231,6 +254,7 @@ fn core_kinds(here: &str) -> Vec<Line> {
             ledger.clone(),
             json!({"metadata": {"name": "ledger", "resourceVersion": "0"}, "data": {"stamps": "five"}}),
         ),
+        (400, "PUT", ledger.clone(), json!({"metadata": {"name": "other"}})),
         (200, "PATCH", ledger.clone(), json!({"metadata": {"annotations": {"touched": "1"}}})),
         (200, "PATCH", ledger.clone(), json!({"metadata": {"resourceVersion": null}, "data": {"stamps": "six"}})),
         (409, "PATCH", ledger.clone(), json!({"metadata": {"resourceVersion": "@version before"}})),
@@ -280,6 +304,9 @@ fn deletion(here: &str) -> Vec<Line> {
         (200, "PUT", d.clone(), seen(json!({}))),
         // What says that it goes stays, whoever leaves it out.
         (200, "PUT", d.clone(), seen(json!({"metadata": {"deletionTimestamp": null}}))),
+        (200, "PUT", d.clone(), seen(json!({"metadata": {"deletionGracePeriodSeconds": null}}))),
+        (422, "PUT", d.clone(), seen(json!({"metadata": {"deletionGracePeriodSeconds": 30}}))),
+        (200, "PATCH", d.clone(), json!({"metadata": {"deletionTimestamp": null, "deletionGracePeriodSeconds": null}})),
         (200, "PUT", place.clone(), seen(json!({"status": claimed("+14185550100", 0, "Unknown")}))),
         (200, "PATCH", d.clone(), json!({"spec": {"suspend": true}})),
         (200, "PATCH", d.clone(), json!({"metadata": {"annotations": {"a": "b"}}})),

@@ -282,7 +282,10 @@ impl ApiServer {
         match (method, name, subresource) {
             ("GET", None, None) => self.list(index, &resource, namespace, query),
             (_, None, None) if namespace.is_none() => Err(if custom { no_such() } else { not_allowed() }),
-            ("POST", None, None) => self.create(index, &resource, at, body, now),
+            ("POST", None, None) => {
+                fits(&resource, &body, at)?;
+                self.create(index, &resource, at, body, now)
+            }
             (_, Some(name), Some(sub)) if !(custom && sub == "status") => {
                 Err(if custom { missing(&resource, name) } else { no_such() })
             }
@@ -290,6 +293,8 @@ impl ApiServer {
                 self.objects.get(&place).cloned().map(|o| (200, o)).ok_or_else(|| missing(&resource, name))
             }
             ("PUT", Some(name), sub) => {
+                fits(&resource, &body, at)?;
+                named(&body, name)?;
                 let there = self.objects.get(&place).ok_or_else(|| missing(&resource, name))?;
                 same_uid(&resource, &body, there)?;
                 self.write(&resource, &place, name, sub.is_some(), body)
@@ -298,6 +303,8 @@ impl ApiServer {
                 // A patch that names no version applies to whatever is there.
                 let mut new = self.objects.get(&place).cloned().ok_or_else(|| missing(&resource, name))?;
                 merge(&mut new, &body);
+                fits(&resource, &new, at)?;
+                named(&new, name)?;
                 self.write(&resource, &place, name, sub.is_some(), new)
             }
             ("DELETE", Some(name), None) => self.delete(&resource, &place, name, now),
@@ -409,6 +416,7 @@ impl ApiServer {
             ("resourceVersion", version),
             ("creationTimestamp", now.into()),
             ("deletionTimestamp", Value::Null),
+            ("deletionGracePeriodSeconds", Value::Null),
             ("generation", if resource.custom { 1.into() } else { Value::Null }),
         ] {
             set(&mut object, field, value);
@@ -448,18 +456,7 @@ impl ApiServer {
             put(&mut new, "status", asked.get("status").cloned());
             new
         } else {
-            let mut new = asked;
-            for field in ["uid", "creationTimestamp", "deletionTimestamp", "generation", "resourceVersion", "namespace"]
-            {
-                set(&mut new, field, old.pointer(&format!("/metadata/{field}")).cloned().unwrap_or_default());
-            }
-            for field in ["apiVersion", "kind"] {
-                put(&mut new, field, old.get(field).cloned());
-            }
-            if resource.custom {
-                put(&mut new, "status", old.get("status").cloned());
-            }
-            new
+            kept(resource, asked, &old)
         };
         tidy(&mut new);
         let mut wrong = immutable(&new, &old);
@@ -548,6 +545,39 @@ fn conflict(resource: &Resource, name: &str, why: &str) -> Failure {
     Failure { code: 409, reason: "Conflict", message }
 }
 
+/// Whether a body is of this kind and this namespace. Of the core kinds' the path tells enough.
+fn fits(resource: &Resource, body: &Value, namespace: &str) -> Result<(), Failure> {
+    let (kind, version) = (text(body, "/kind"), text(body, "/apiVersion"));
+    let expected = resource.api_version();
+    if resource.custom && kind.is_none() {
+        return Err(bad_request("the object provided is unrecognized: Object 'Kind' is missing".to_owned()));
+    }
+    if version.map_or(resource.custom, |version| version != expected) {
+        let version = version.unwrap_or_default();
+        return Err(bad_request(format!(
+            "the API version in the data ({version}) does not match the expected API version ({expected})"
+        )));
+    }
+    match text(body, "/metadata/namespace") {
+        Some(other) if other != namespace => Err(bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request".to_owned(),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn named(body: &Value, name: &str) -> Result<(), Failure> {
+    match text(body, "/metadata/name") {
+        None => Err(bad_request(format!(
+            "the name of the object ({name} based on URL) was undeterminable: name must be provided"
+        ))),
+        Some(other) if other != name => {
+            Err(bad_request(format!("the name of the object ({other}) does not match the name on the URL ({name})")))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
 /// Whoever replaces an object has to mean this one, whatever its version. A patch only may not change the uid.
 fn same_uid(resource: &Resource, body: &Value, there: &Value) -> Result<(), Failure> {
     let (asked, there) = (text(body, "/metadata/uid"), text(there, "/metadata/uid").unwrap_or_default());
@@ -555,6 +585,29 @@ fn same_uid(resource: &Resource, body: &Value, there: &Value) -> Result<(), Fail
     let name = text(body, "/metadata/name").unwrap_or_default();
     let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {there}");
     Err(conflict(resource, name, &why))
+}
+
+/// What is asked for, with what the server keeps as it was, whatever is asked for.
+fn kept(resource: &Resource, asked: Value, old: &Value) -> Value {
+    let mut new = asked;
+    let of = |field: &str| old.pointer(&format!("/metadata/{field}")).cloned();
+    for field in ["creationTimestamp", "generation", "resourceVersion", "namespace"] {
+        set(&mut new, field, of(field).unwrap_or_default());
+    }
+    if let Some(since) = of("deletionTimestamp") {
+        set(&mut new, "deletionTimestamp", since);
+    }
+    for field in ["uid", "deletionGracePeriodSeconds"] {
+        if new.pointer(&format!("/metadata/{field}")).is_none_or(|v| v.is_null() || v == "") {
+            set(&mut new, field, of(field).unwrap_or_default());
+        }
+    }
+    put(&mut new, "apiVersion", Some(resource.api_version().into()));
+    put(&mut new, "kind", Some(resource.kind.into()));
+    if resource.custom {
+        put(&mut new, "status", old.get("status").cloned());
+    }
+    new
 }
 
 /// What may not change, and did.
@@ -571,6 +624,12 @@ fn immutable(new: &Value, old: &Value) -> Vec<String> {
              finalizers []string{{{}}}",
             list.join(", ")
         ));
+    }
+    for field in ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+        let at = format!("/metadata/{field}");
+        if let Some(value) = new.pointer(&at).filter(|v| Some(*v) != old.pointer(&at)) {
+            wrong.push(format!("metadata.{field}: Invalid value: {value}: field is immutable"));
+        }
     }
     wrong
 }
