@@ -6,6 +6,7 @@
 use clinic_phone_operator::api::{ClinicPhoneNumberSpec, FINALIZER};
 use serde_json::{Value, json};
 
+use super::both::put;
 use crate::harness::{merge, number};
 
 /// Status, method, path, body: see [`super::both::Both::call`].
@@ -25,6 +26,11 @@ pub fn spec(change: &Value) -> Value {
 pub fn claimed(number: &str, attempts: u32, outcome: &str) -> Value {
     let claim = json!({"phoneNumber": number, "tag": "abcdefghijk", "attempts": attempts, "outcome": outcome});
     json!({"observedGeneration": 1, "claim": claim})
+}
+
+fn with_metadata(mut object: Value, metadata: Value) -> Value {
+    put(&mut object, "metadata", metadata);
+    object
 }
 
 /// The numbers of a namespace, or of all.
@@ -429,11 +435,16 @@ pub fn before_the_end(here: &str) -> Vec<Line> {
 pub fn at_the_end(here: &str) -> Vec<Line> {
     let (all, a) = (numbers(here), format!("{}/a", numbers(here)));
     let seen = |change: Value| json!({"@seen": change});
+    let new = number("n", &spec(&json!({})));
     let mut lines = discovery();
     lines.extend([
         (200, "GET", all.clone(), NOTHING),
         (404, "GET", format!("{all}/gone"), NOTHING),
         (200, "GET", a.clone(), NOTHING),
+        (403, "POST", all.clone(), number("gone", &spec(&json!({})))),
+        (403, "POST", all.clone(), number("a", &spec(&json!({})))),
+        (403, "POST", all.clone(), with_metadata(new.clone(), json!({"name": "n", "resourceVersion": "1"}))),
+        (403, "POST", all.clone(), with_metadata(new, json!({}))),
         (404, "PATCH", format!("{all}/gone"), json!({"spec": {"suspend": true}})),
         (200, "PATCH", a.clone(), json!({"spec": {"suspend": true}})),
         (200, "PUT", a.clone(), seen(json!({"spec": {"suspend": false}}))),

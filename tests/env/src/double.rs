@@ -35,7 +35,8 @@ pub struct Resource {
     pub initial_status: Option<Value>,
     /// A rule over changes.
     pub rule: Option<Rule>,
-    /// Whether the kind itself is being deleted: it takes no new objects and no updates of the old ones.
+    /// Whether the kind itself is being deleted: it takes no new objects. Discovery says that it takes no updates either,
+    /// which is not so.
     pub terminating: bool,
 }
 
@@ -389,6 +390,12 @@ impl ApiServer {
         now: &str,
     ) -> Result<Answer, Failure> {
         let name = text(&object, "/metadata/name").unwrap_or_default().to_owned();
+        if resource.terminating {
+            let why = "create not allowed while custom resource definition is terminating";
+            let quoted = if name.is_empty() { String::new() } else { format!(" \"{name}\"") };
+            let message = format!("{}{quoted} is forbidden: {why}", resource.qualified());
+            return Err(Failure { code: 403, reason: "Forbidden", message });
+        }
         if name.is_empty() {
             let why = "metadata.name: Required value: name or generateName is required";
             return Err(invalid(&resource.qualified_kind(), "", why));
@@ -396,10 +403,6 @@ impl ApiServer {
         if version(&object).is_some() {
             let message = "resourceVersion should not be set on objects to be created".to_owned();
             return Err(Failure { code: 500, reason: "", message });
-        }
-        if resource.terminating {
-            let message = "create not allowed while custom resource definition is terminating".to_owned();
-            return Err(Failure { code: 405, reason: "MethodNotAllowed", message });
         }
         let key = key(index, namespace, &name);
         if let Some(there) = self.objects.get(&key) {
