@@ -100,6 +100,9 @@ fn replacement(here: &str) -> Vec<Line> {
     let seen = |change: Value| json!({"@seen": change});
     let before = json!({"metadata": {"resourceVersion": "@version before"}});
     vec![
+        // The first write after the creation is one whatever it says; the second changes nothing: no version, no generation.
+        (200, "PUT", a.clone(), seen(json!({}))),
+        (200, "PUT", a.clone(), seen(json!({}))),
         (200, "PUT", a.clone(), seen(json!({"spec": {"suspend": true}}))),
         (409, "PUT", a.clone(), seen(before.clone())),
         (200, "PUT", a.clone(), seen(json!({"metadata": {"labels": {"team": "front"}, "annotations": {"note": "x"}}}))),
@@ -178,7 +181,9 @@ fn status(here: &str) -> Vec<Line> {
             place.clone(),
             json!({"metadata": {"resourceVersion": "@version"}, "status": {"country": "US"}}),
         ),
+        (200, "PUT", place.clone(), seen(json!({"status": null}))),
         (200, "PATCH", place.clone(), json!({"status": {"observedGeneration": 4, "country": "CA"}})),
+        (200, "PATCH", place.clone(), json!({"status": null})),
         (404, "PATCH", format!("{}/c/status", numbers(here)), json!({"status": {}})),
         (200, "GET", a, NOTHING),
     ]

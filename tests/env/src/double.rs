@@ -9,7 +9,7 @@
 
 pub mod kinds;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -86,6 +86,9 @@ pub type Answer = (u16, Value);
 pub struct ApiServer {
     resources: Vec<Resource>,
     objects: BTreeMap<Key, Value>,
+    /// Objects that nobody wrote since they were created. Their first status is not stored but read into them, so that the
+    /// first write is a change, whatever it writes.
+    unwritten: BTreeSet<Key>,
     version: u64,
     uids: u64,
 }
@@ -224,6 +227,7 @@ impl ApiServer {
         let Some(index) = self.resources.iter().position(|r| r.plural == plural) else { return };
         let key = key(index, namespace, name);
         let version = self.next_version();
+        self.unwritten.remove(&key);
         match object {
             None => drop(self.objects.remove(&key)),
             Some(mut object) => {
@@ -430,6 +434,9 @@ impl ApiServer {
             put(&mut object, "status", resource.initial_status.clone());
         }
         tidy(&mut object);
+        if resource.initial_status.is_some() {
+            self.unwritten.insert(key.clone());
+        }
         self.objects.insert(key, object.clone());
         Ok((201, object))
     }
@@ -456,7 +463,8 @@ impl ApiServer {
         }
         let mut new = if status {
             let mut new = old.clone();
-            put(&mut new, "status", asked.get("status").cloned());
+            let asked = asked.get("status").filter(|status| !status.is_null());
+            put(&mut new, "status", asked.or(resource.initial_status.as_ref()).cloned());
             new
         } else {
             kept(resource, asked, &old)
@@ -469,9 +477,10 @@ impl ApiServer {
             [why] => return Err(invalid(&resource.qualified_kind(), name, why)),
             all => return Err(invalid(&resource.qualified_kind(), name, &format!("[{}]", all.join(", ")))),
         }
-        if new == old {
+        if new == old && !self.unwritten.contains(key) {
             return Ok((200, old));
         }
+        self.unwritten.remove(key);
         if resource.custom && wish(&new) != wish(&old) {
             bump_generation(&mut new);
         }
@@ -487,6 +496,7 @@ impl ApiServer {
 
     fn delete(&mut self, resource: &Resource, key: &Key, name: &str, now: &str) -> Result<Answer, Failure> {
         let mut object = self.objects.get(key).cloned().ok_or_else(|| missing(resource, name))?;
+        self.unwritten.remove(key);
         if finalizers(&object).is_empty() {
             self.objects.remove(key);
             let uid = object.pointer("/metadata/uid");
