@@ -273,6 +273,12 @@ fn core_kinds(here: &str) -> Vec<Line> {
         (404, "GET", format!("{ledger}/status"), NOTHING),
         (200, "GET", all.clone() + "?fieldSelector=metadata.name%3Dledger", NOTHING),
         (400, "GET", all.clone() + "?fieldSelector=data.stamps%3Dsix", NOTHING),
+        (200, "PATCH", ledger.clone(), json!({"metadata": {"finalizers": ["example.com/hold"]}})),
+        (200, "DELETE", ledger.clone(), NOTHING),
+        (200, "PATCH", ledger.clone(), json!({"metadata": {"finalizers": null}})),
+        (404, "GET", ledger.clone(), NOTHING),
+        (201, "POST", all.clone(), json!({"metadata": {"name": "ledger"}, "data": {"stamps": "anew"}})),
+        (200, "DELETE", ledger, NOTHING),
         (404, "GET", format!("{secrets}/twilio"), NOTHING),
         (
             201,
@@ -327,6 +333,16 @@ fn deletion(here: &str) -> Vec<Line> {
         (200, "PATCH", d.clone(), finalizers(json!([FINALIZER]))),
         (422, "PATCH", d.clone(), finalizers(json!([FINALIZER, "example.com/other"]))),
         (409, "PATCH", d.clone(), json!({"metadata": {"resourceVersion": "@version before", "finalizers": []}})),
+        // With the last one it goes, and the answer is the object.
+        (200, "PATCH", d.clone(), json!({"metadata": {"resourceVersion": "@version", "finalizers": []}})),
+        (404, "GET", d.clone(), NOTHING),
+        (404, "PATCH", d.clone(), finalizers(json!([]))),
+        (404, "PUT", place.clone(), seen(json!({}))),
+        (201, "POST", all.clone(), with_metadata(new, json!({"name": "d", "finalizers": [FINALIZER]}))),
+        (200, "DELETE", d.clone(), NOTHING),
+        (200, "PUT", d.clone(), seen(json!({"metadata": {"finalizers": []}, "spec": {"friendlyName": "last"}}))),
+        (404, "GET", d.clone(), NOTHING),
+        (200, "GET", all, NOTHING),
     ]
 }
 
@@ -411,6 +427,9 @@ fn rule(here: &str) -> Vec<Line> {
         (200, "PATCH", place.clone(), claim(json!({"outcome": "Refused"}))),
         (200, "PATCH", place.clone(), claim(Value::Null)),
         (200, "PATCH", place, json!({"status": claimed("+14185550101", 1, "Unknown")})),
+        // An open claim does not keep the finalizer.
+        (200, "PATCH", r.clone(), json!({"metadata": {"finalizers": null}})),
+        (404, "GET", r, NOTHING),
     ]
 }
 
@@ -457,6 +476,9 @@ pub fn at_the_end(here: &str) -> Vec<Line> {
         (200, "PATCH", format!("{a}/status"), json!({"status": {"country": "CA"}})),
         (200, "DELETE", a.clone(), NOTHING),
         (200, "GET", format!("{}?fieldSelector=metadata.name%3Da", numbers("")), NOTHING),
+        (200, "PATCH", a.clone(), json!({"metadata": {"finalizers": null}})),
+        (404, "GET", a, NOTHING),
+        (200, "GET", all, NOTHING),
     ]);
     lines
 }

@@ -484,13 +484,15 @@ impl ApiServer {
         if resource.custom && wish(&new) != wish(&old) {
             bump_generation(&mut new);
         }
+        if text(&old, "/metadata/deletionTimestamp").is_some() && finalizers(&new).is_empty() {
+            // What goes with its last finalizer is answered as it was asked for: under the version that it had.
+            self.objects.remove(key);
+            self.version += 1;
+            return Ok((200, new));
+        }
         let version = self.next_version();
         set(&mut new, "resourceVersion", version);
-        if text(&old, "/metadata/deletionTimestamp").is_some() && finalizers(&new).is_empty() {
-            self.objects.remove(key);
-        } else {
-            self.objects.insert(key.clone(), new.clone());
-        }
+        self.objects.insert(key.clone(), new.clone());
         Ok((200, new))
     }
 
