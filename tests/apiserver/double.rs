@@ -4,6 +4,7 @@
 //! Hundreds of thousands of lives under faults run over the double alone. They prove as much as it is true.
 
 mod both;
+mod chance;
 mod script;
 
 use serde_json::{Value, json};
@@ -52,6 +53,14 @@ fn every_call_of_the_script_is_answered_alike() -> Outcome {
         let played = play(&mut both, script::whole(&here, &there)).await;
         space.send("DELETE", &format!("/api/v1/namespaces/{there}"), &[], &Value::Null).await?;
         told(played)
+    })
+}
+
+#[test]
+fn chance_finds_no_difference() -> Outcome {
+    with_temp_ns(async |space| {
+        let here = space.namespace.clone();
+        told(chance::play(&mut Both::new(space, &[&here]), &here).await)
     })
 }
 

@@ -1,11 +1,12 @@
 //! A double of the API server, in memory and without I/O: one call in, one answer out.
 //!
 //! It has the semantics that a controller's safety rests on: versions and conflicts, the status subresource, generations,
-//! finalizers and deletion, merge patches, field selectors, discovery. Nothing compares it with a real kube-apiserver yet: what
-//! is proved over it is proved for these semantics, and the lives in `tests/apiserver` are what ties them to the real ones.
+//! finalizers and deletion, merge patches, field selectors, discovery. `tests/apiserver/double.rs` makes the same calls of it
+//! and of a real kube-apiserver, by a script and by chance, and compares every answer.
 //!
 //! Left out, because nobody here looks at it: schemas and defaults (a caller creates whole objects), server-side apply,
-//! watches, managed fields, admission, paging.
+//! watches, managed fields (on the real one a write that moves nothing else can still move these, and the version), admission,
+//! paging, namespaces as objects (each is there), deletion of collections, generated names, the details of a failure.
 
 pub mod kinds;
 
@@ -203,7 +204,7 @@ impl ApiServer {
         Self { resources, ..Self::default() }
     }
 
-    /// Marks a kind as being deleted, or not.
+    /// Marks a kind as being deleted, or not. That its objects are deleted with it is for the caller.
     pub fn terminate(&mut self, plural: &str, terminating: bool) {
         for resource in self.resources.iter_mut().filter(|r| r.plural == plural) {
             resource.terminating = terminating;
