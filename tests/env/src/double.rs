@@ -9,10 +9,17 @@
 //! paging, namespaces as objects (each is there), deletion of collections, generated names, the details of a failure.
 
 pub mod kinds;
+mod object;
+mod refusal;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+
+use object::{bump_generation, finalizers, immutable, kept, merge, put, set, text, tidy, version, wish};
+use refusal::{
+    Failure, MODIFIED, bad_request, conflict, fits, invalid, missing, named, no_such, not_allowed, same_uid,
+};
 
 /// Looks at a write of an object, before and after; an error is answered as 422.
 pub type Rule = fn(&Value, &Value) -> Result<(), String>;
@@ -92,110 +99,6 @@ pub struct ApiServer {
     unwritten: BTreeSet<Key>,
     version: u64,
     uids: u64,
-}
-
-struct Failure {
-    code: u16,
-    reason: &'static str,
-    message: String,
-}
-
-impl Failure {
-    fn answer(self) -> Answer {
-        let mut body = json!({
-            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": self.message, "code": self.code,
-        });
-        put(&mut body, "reason", Some(self.reason.into()).filter(|_| !self.reason.is_empty()));
-        (self.code, body)
-    }
-}
-
-fn text<'a>(object: &'a Value, pointer: &str) -> Option<&'a str> {
-    object.pointer(pointer).and_then(Value::as_str).filter(|t| !t.is_empty())
-}
-
-fn finalizers(object: &Value) -> Vec<&str> {
-    let list = object.pointer("/metadata/finalizers").and_then(Value::as_array);
-    list.into_iter().flatten().filter_map(Value::as_str).collect()
-}
-
-fn set(object: &mut Value, field: &str, value: Value) {
-    let metadata = object.as_object_mut().map(|o| o.entry("metadata").or_insert_with(|| json!({})));
-    if let Some(metadata) = metadata.and_then(Value::as_object_mut) {
-        if value.is_null() {
-            metadata.remove(field);
-        } else {
-            metadata.insert(field.to_owned(), value);
-        }
-    }
-}
-
-fn put(object: &mut Value, field: &str, value: Option<Value>) {
-    if let Some(map) = object.as_object_mut() {
-        match value {
-            Some(value) => drop(map.insert(field.to_owned(), value)),
-            None => drop(map.remove(field)),
-        }
-    }
-}
-
-/// JSON merge patch (RFC 7386).
-fn merge(target: &mut Value, patch: &Value) {
-    let Some(patch) = patch.as_object() else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = Value::Object(Map::new());
-    }
-    if let Some(map) = target.as_object_mut() {
-        for (key, value) in patch {
-            if value.is_null() {
-                map.remove(key);
-            } else {
-                merge(map.entry(key.clone()).or_insert(Value::Null), value);
-            }
-        }
-    }
-}
-
-/// Takes out what is not stored: nulls, and what is empty in the metadata.
-fn tidy(object: &mut Value) {
-    without_nulls(object);
-    for field in ["labels", "annotations", "finalizers", "ownerReferences"] {
-        let at = object.pointer(&format!("/metadata/{field}"));
-        let empty =
-            at.is_some_and(|v| v.as_object().is_some_and(Map::is_empty) || v.as_array().is_some_and(Vec::is_empty));
-        if empty {
-            set(object, field, Value::Null);
-        }
-    }
-    set(object, "managedFields", Value::Null);
-}
-
-fn without_nulls(value: &mut Value) {
-    match value {
-        Value::Object(map) => {
-            map.retain(|_, value| !value.is_null());
-            map.values_mut().for_each(without_nulls);
-        }
-        Value::Array(list) => list.iter_mut().for_each(without_nulls),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
-}
-
-/// The version that an object names; "0" names none.
-fn version(object: &Value) -> Option<&str> {
-    text(object, "/metadata/resourceVersion").filter(|version| *version != "0")
-}
-
-/// Everything of an object but what the server itself keeps and what does not count as a change of the wish.
-fn wish(object: &Value) -> Value {
-    let mut rest = object.clone();
-    put(&mut rest, "metadata", None);
-    put(&mut rest, "status", None);
-    rest
 }
 
 impl ApiServer {
@@ -522,132 +425,6 @@ impl ApiServer {
         }
         Ok((200, object))
     }
-}
-
-const MODIFIED: &str = "the object has been modified; please apply your changes to the latest version and try again";
-
-fn bump_generation(object: &mut Value) {
-    let generation = object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default();
-    set(object, "generation", (generation + 1).into());
-}
-
-fn not_found(message: String) -> Failure {
-    Failure { code: 404, reason: "NotFound", message }
-}
-
-fn no_such() -> Failure {
-    not_found("the server could not find the requested resource".to_owned())
-}
-
-fn not_allowed() -> Failure {
-    let message = "the server does not allow this method on the requested resource".to_owned();
-    Failure { code: 405, reason: "MethodNotAllowed", message }
-}
-
-fn bad_request(message: String) -> Failure {
-    Failure { code: 400, reason: "BadRequest", message }
-}
-
-fn invalid(what: &str, name: &str, why: &str) -> Failure {
-    Failure { code: 422, reason: "Invalid", message: format!("{what} \"{name}\" is invalid: {why}") }
-}
-
-fn missing(resource: &Resource, name: &str) -> Failure {
-    not_found(format!("{} \"{name}\" not found", resource.qualified()))
-}
-
-fn conflict(resource: &Resource, name: &str, why: &str) -> Failure {
-    let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", resource.qualified());
-    Failure { code: 409, reason: "Conflict", message }
-}
-
-/// Whether a body is of this kind and this namespace. Of the core kinds' the path tells enough.
-fn fits(resource: &Resource, body: &Value, namespace: &str) -> Result<(), Failure> {
-    let (kind, version) = (text(body, "/kind"), text(body, "/apiVersion"));
-    let expected = resource.api_version();
-    if resource.custom && kind.is_none() {
-        return Err(bad_request("the object provided is unrecognized: Object 'Kind' is missing".to_owned()));
-    }
-    if version.map_or(resource.custom, |version| version != expected) {
-        let version = version.unwrap_or_default();
-        return Err(bad_request(format!(
-            "the API version in the data ({version}) does not match the expected API version ({expected})"
-        )));
-    }
-    match text(body, "/metadata/namespace") {
-        Some(other) if other != namespace => Err(bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request".to_owned(),
-        )),
-        _ => Ok(()),
-    }
-}
-
-fn named(body: &Value, name: &str) -> Result<(), Failure> {
-    match text(body, "/metadata/name") {
-        None => Err(bad_request(format!(
-            "the name of the object ({name} based on URL) was undeterminable: name must be provided"
-        ))),
-        Some(other) if other != name => {
-            Err(bad_request(format!("the name of the object ({other}) does not match the name on the URL ({name})")))
-        }
-        Some(_) => Ok(()),
-    }
-}
-
-/// Whoever replaces an object has to mean this one, whatever its version. A patch only may not change the uid.
-fn same_uid(resource: &Resource, body: &Value, there: &Value) -> Result<(), Failure> {
-    let (asked, there) = (text(body, "/metadata/uid"), text(there, "/metadata/uid").unwrap_or_default());
-    let Some(uid) = asked.filter(|uid| *uid != there) else { return Ok(()) };
-    let name = text(body, "/metadata/name").unwrap_or_default();
-    let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {there}");
-    Err(conflict(resource, name, &why))
-}
-
-/// What is asked for, with what the server keeps as it was, whatever is asked for.
-fn kept(resource: &Resource, asked: Value, old: &Value) -> Value {
-    let mut new = asked;
-    let of = |field: &str| old.pointer(&format!("/metadata/{field}")).cloned();
-    for field in ["creationTimestamp", "generation", "resourceVersion", "namespace"] {
-        set(&mut new, field, of(field).unwrap_or_default());
-    }
-    if let Some(since) = of("deletionTimestamp") {
-        set(&mut new, "deletionTimestamp", since);
-    }
-    for field in ["uid", "deletionGracePeriodSeconds"] {
-        if new.pointer(&format!("/metadata/{field}")).is_none_or(|v| v.is_null() || v == "") {
-            set(&mut new, field, of(field).unwrap_or_default());
-        }
-    }
-    put(&mut new, "apiVersion", Some(resource.api_version().into()));
-    put(&mut new, "kind", Some(resource.kind.into()));
-    if resource.custom {
-        put(&mut new, "status", old.get("status").cloned());
-    }
-    new
-}
-
-/// What may not change, and did.
-fn immutable(new: &Value, old: &Value) -> Vec<String> {
-    let mut wrong = Vec::new();
-    let known = finalizers(old);
-    let mut extra: Vec<_> = finalizers(new).into_iter().filter(|f| !known.contains(f)).collect();
-    if text(old, "/metadata/deletionTimestamp").is_some() && !extra.is_empty() {
-        extra.sort_unstable();
-        extra.dedup();
-        let list: Vec<_> = extra.iter().map(|f| format!("\"{f}\"")).collect();
-        wrong.push(format!(
-            "metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted, found new \
-             finalizers []string{{{}}}",
-            list.join(", ")
-        ));
-    }
-    for field in ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
-        let at = format!("/metadata/{field}");
-        if let Some(value) = new.pointer(&at).filter(|v| Some(*v) != old.pointer(&at)) {
-            wrong.push(format!("metadata.{field}: Invalid value: {value}: field is immutable"));
-        }
-    }
-    wrong
 }
 
 /// Undoes percent-encoding.
