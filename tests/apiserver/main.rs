@@ -10,6 +10,7 @@ mod audit;
 mod claim_guard;
 mod credentials;
 mod deletion;
+mod double;
 mod drills;
 mod examples;
 mod faults;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cpn_env::double::{ApiServer, Resource};
+use cpn_env::double::{ApiServer, kinds};
 use http::{Method, Request};
 use k8s_openapi::jiff::SignedDuration;
 use kube::ResourceExt as _;
@@ -107,18 +107,6 @@ fn seen(object: &ClinicPhoneNumber) -> Seen {
     (object.uid(), object.metadata.generation, object.finalizers().to_vec(), annotations.collect())
 }
 
-/// The rule of the CRD over the claim, in Rust: `tests/apiserver/claim_guard.rs` tries the real one.
-fn claim_guard(old: &Value, new: &Value) -> Result<(), String> {
-    let claim = |o: &Value| o.pointer("/status/claim").cloned();
-    let Some(before) = claim(old) else { return Ok(()) };
-    let open = before["attempts"].as_i64().unwrap_or(0) > 0
-        && !matches!(before["outcome"].as_str(), Some("Refused" | "Held" | "Abandoned"));
-    let kept = claim(new).is_some_and(|after| {
-        after["phoneNumber"] == before["phoneNumber"] && after["attempts"].as_i64() >= before["attempts"].as_i64()
-    });
-    if open && !kept { Err("status.claim: Forbidden: a purchase is unresolved".to_owned()) } else { Ok(()) }
-}
-
 impl World {
     /// A cluster with the Secret `twilio`, an account with bystanders, and two operators.
     pub async fn new(mode: Mode) -> Self {
@@ -149,20 +137,7 @@ impl World {
         simulator.add_accounts(accounts.collect()).unwrap();
         let stock = StockLimit { country: "CA".into(), kind: Kind::Local, area_code: Some("418".into()), count: 4 };
         simulator.put_stock(vec![stock]).unwrap();
-        let api = ApiServer::new(vec![
-            Resource {
-                group: GROUP,
-                version: "v1alpha1",
-                custom: true,
-                selectable: &["spec.credentialsSecretRef.name", "status.phoneNumber", "status.claim.phoneNumber"],
-                initial_status: Some(json!({"observedGeneration": -1})),
-                rule: Some(claim_guard),
-                ..Resource::core("clinicphonenumbers", "ClinicPhoneNumber")
-            },
-            Resource::core("secrets", "Secret"),
-            Resource::core("configmaps", "ConfigMap"),
-            Resource { group: "events.k8s.io", ..Resource::core("events", "Event") },
-        ]);
+        let api = ApiServer::new(kinds::operator());
         let bystanders = simulator.numbers();
         let mut world = Self {
             hub: Hub::new(clock, simulator, api),

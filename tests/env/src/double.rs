@@ -1,15 +1,25 @@
 //! A double of the API server, in memory and without I/O: one call in, one answer out.
 //!
 //! It has the semantics that a controller's safety rests on: versions and conflicts, the status subresource, generations,
-//! finalizers and deletion, merge patches, field selectors, discovery. Nothing compares it with a real kube-apiserver yet: what
-//! is proved over it is proved for these semantics, and the lives in `tests/apiserver` are what ties them to the real ones.
+//! finalizers and deletion, merge patches, field selectors, discovery. `tests/apiserver/double.rs` makes the same calls of it
+//! and of a real kube-apiserver, by a script and by chance, and compares every answer.
 //!
 //! Left out, because nobody here looks at it: schemas and defaults (a caller creates whole objects), server-side apply,
-//! watches, managed fields, admission, paging.
+//! watches, managed fields (on the real one a write that moves nothing else can still move these, and the version), admission,
+//! paging, namespaces as objects (each is there), deletion of collections, generated names, the details of a failure.
 
-use std::collections::BTreeMap;
+pub mod kinds;
+mod object;
+mod refusal;
 
-use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use object::{bump_generation, finalizers, immutable, kept, merge, put, set, text, tidy, version, wish};
+use refusal::{
+    Failure, MODIFIED, bad_request, conflict, fits, invalid, missing, named, no_such, not_allowed, same_uid,
+};
 
 /// Looks at a write of an object, before and after; an error is answered as 422.
 pub type Rule = fn(&Value, &Value) -> Result<(), String>;
@@ -33,7 +43,8 @@ pub struct Resource {
     pub initial_status: Option<Value>,
     /// A rule over changes.
     pub rule: Option<Rule>,
-    /// Whether the kind itself is being deleted: it takes no new objects and no updates of the old ones.
+    /// Whether the kind itself is being deleted: it takes no new objects. Discovery says that it takes no updates either,
+    /// which is not so.
     pub terminating: bool,
 }
 
@@ -53,17 +64,27 @@ impl Resource {
         }
     }
 
+    /// How refusals of a value name it, which is by kind.
+    fn qualified_kind(&self) -> String {
+        if self.group.is_empty() { self.kind.to_owned() } else { format!("{}.{}", self.kind, self.group) }
+    }
+
     fn qualified(&self) -> String {
         if self.group.is_empty() { self.plural.to_owned() } else { format!("{}.{}", self.plural, self.group) }
     }
 
-    fn api_version(&self) -> String {
+    /// Group and version, as objects carry them.
+    pub fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
     }
 }
 
-/// Which object: the kind's place in the list of kinds, namespace, name.
-type Key = (usize, String, String);
+/// Which object: the kind's place in the list of kinds, and namespace and name as in the path, which lists are ordered by.
+type Key = (usize, String);
+
+fn key(index: usize, namespace: &str, name: &str) -> Key {
+    (index, format!("{namespace}/{name}"))
+}
 
 /// An answer: HTTP status and body.
 pub type Answer = (u16, Value);
@@ -73,81 +94,11 @@ pub type Answer = (u16, Value);
 pub struct ApiServer {
     resources: Vec<Resource>,
     objects: BTreeMap<Key, Value>,
+    /// Objects that nobody wrote since they were created. Their first status is not stored but read into them, so that the
+    /// first write is a change, whatever it writes.
+    unwritten: BTreeSet<Key>,
     version: u64,
     uids: u64,
-}
-
-struct Failure {
-    code: u16,
-    reason: &'static str,
-    message: String,
-}
-
-impl Failure {
-    fn answer(self) -> Answer {
-        let body = json!({
-            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": self.message, "reason": self.reason, "code": self.code,
-        });
-        (self.code, body)
-    }
-}
-
-fn text<'a>(object: &'a Value, pointer: &str) -> Option<&'a str> {
-    object.pointer(pointer).and_then(Value::as_str).filter(|t| !t.is_empty())
-}
-
-fn finalizers(object: &Value) -> Vec<&str> {
-    let list = object.pointer("/metadata/finalizers").and_then(Value::as_array);
-    list.into_iter().flatten().filter_map(Value::as_str).collect()
-}
-
-fn set(object: &mut Value, field: &str, value: Value) {
-    let metadata = object.as_object_mut().map(|o| o.entry("metadata").or_insert_with(|| json!({})));
-    if let Some(metadata) = metadata.and_then(Value::as_object_mut) {
-        if value.is_null() {
-            metadata.remove(field);
-        } else {
-            metadata.insert(field.to_owned(), value);
-        }
-    }
-}
-
-fn put(object: &mut Value, field: &str, value: Option<Value>) {
-    if let Some(map) = object.as_object_mut() {
-        match value {
-            Some(value) => drop(map.insert(field.to_owned(), value)),
-            None => drop(map.remove(field)),
-        }
-    }
-}
-
-/// JSON merge patch (RFC 7386).
-fn merge(target: &mut Value, patch: &Value) {
-    let Some(patch) = patch.as_object() else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = Value::Object(Map::new());
-    }
-    if let Some(map) = target.as_object_mut() {
-        for (key, value) in patch {
-            if value.is_null() {
-                map.remove(key);
-            } else {
-                merge(map.entry(key.clone()).or_insert(Value::Null), value);
-            }
-        }
-    }
-}
-
-/// Everything of an object but what the server itself keeps and what does not count as a change of the wish.
-fn wish(object: &Value) -> Value {
-    let mut rest = object.clone();
-    put(&mut rest, "metadata", None);
-    put(&mut rest, "status", None);
-    rest
 }
 
 impl ApiServer {
@@ -156,7 +107,7 @@ impl ApiServer {
         Self { resources, ..Self::default() }
     }
 
-    /// Marks a kind as being deleted, or not.
+    /// Marks a kind as being deleted, or not. That its objects are deleted with it is for the caller.
     pub fn terminate(&mut self, plural: &str, terminating: bool) {
         for resource in self.resources.iter_mut().filter(|r| r.plural == plural) {
             resource.terminating = terminating;
@@ -166,7 +117,7 @@ impl ApiServer {
     /// One object, as it is stored.
     pub fn get(&self, plural: &str, namespace: &str, name: &str) -> Option<&Value> {
         let index = self.resources.iter().position(|r| r.plural == plural)?;
-        self.objects.get(&(index, namespace.to_owned(), name.to_owned()))
+        self.objects.get(&key(index, namespace, name))
     }
 
     /// Every object of a kind.
@@ -178,8 +129,9 @@ impl ApiServer {
     /// Puts an object back as it once was, or takes it away, as a restored backup does: past every rule, under a new version.
     pub fn restore(&mut self, plural: &str, namespace: &str, name: &str, object: Option<Value>) {
         let Some(index) = self.resources.iter().position(|r| r.plural == plural) else { return };
-        let key = (index, namespace.to_owned(), name.to_owned());
+        let key = key(index, namespace, name);
         let version = self.next_version();
+        self.unwritten.remove(&key);
         match object {
             None => drop(self.objects.remove(&key)),
             Some(mut object) => {
@@ -201,7 +153,7 @@ impl ApiServer {
         let answered = match parts.as_slice() {
             ["api", version, rest @ ..] => self.route(("", version), rest, method, query, body, now),
             ["apis", group, version, rest @ ..] => self.route((group, version), rest, method, query, body, now),
-            _ => Err(not_found("the server could not find the requested resource".to_owned())),
+            _ => Err(no_such()),
         };
         answered.unwrap_or_else(Failure::answer)
     }
@@ -224,47 +176,48 @@ impl ApiServer {
             ["namespaces", namespace, plural, name] => (Some(*namespace), *plural, Some(*name), None),
             ["namespaces", namespace, plural, name, sub] => (Some(*namespace), *plural, Some(*name), Some(*sub)),
             [plural] => (None, *plural, None, None),
-            _ => return Err(not_found("the server could not find the requested resource".to_owned())),
+            _ => return Err(no_such()),
         };
-        let index = self
-            .resources
-            .iter()
-            .position(|r| known(&r) && r.plural == plural)
-            .ok_or_else(|| not_found("the server could not find the requested resource".to_owned()))?;
+        let index = self.resources.iter().position(|r| known(&r) && r.plural == plural).ok_or_else(no_such)?;
         let resource = self.resources.get(index).cloned().unwrap_or_else(|| Resource::core("", ""));
         let body: Value = if body.is_empty() {
             Value::Null
         } else {
-            serde_json::from_slice(body).map_err(|e| Failure {
-                code: 400,
-                reason: "BadRequest",
-                message: format!("the object provided is unrecognized: {e}"),
-            })?
+            serde_json::from_slice(body)
+                .map_err(|e| bad_request(format!("the object provided is unrecognized: {e}")))?
         };
-        let key = |name: &str| (index, namespace.unwrap_or_default().to_owned(), name.to_owned());
+        let (custom, at) = (resource.custom, namespace.unwrap_or_default());
+        let place = key(index, at, name.unwrap_or_default());
         match (method, name, subresource) {
             ("GET", None, None) => self.list(index, &resource, namespace, query),
-            ("POST", None, None) => self.create(index, &resource, namespace.unwrap_or_default(), body, now),
-            ("GET", Some(name), None) => {
-                self.objects.get(&key(name)).cloned().map(|o| (200, o)).ok_or_else(|| missing(&resource, name))
+            (_, None, None) if namespace.is_none() => Err(if custom { no_such() } else { not_allowed() }),
+            ("POST", None, None) => {
+                fits(&resource, &body, at)?;
+                self.create(index, &resource, at, body, now)
             }
-            ("PUT", Some(name), sub @ (None | Some("status"))) => {
-                self.write(&resource, &key(name), sub.is_some(), |_| Ok(body))
+            (_, Some(name), Some(sub)) if !(custom && sub == "status") => {
+                Err(if custom { missing(&resource, name) } else { no_such() })
             }
-            ("PATCH", Some(name), sub @ (None | Some("status"))) => {
-                self.write(&resource, &key(name), sub.is_some(), |old| {
-                    let mut new = old.clone();
-                    // A patch that names no version applies to whatever is there.
-                    merge(&mut new, &body);
-                    Ok(new)
-                })
+            ("GET", Some(name), _) => {
+                self.objects.get(&place).cloned().map(|o| (200, o)).ok_or_else(|| missing(&resource, name))
             }
-            ("DELETE", Some(name), None) => self.delete(&resource, &key(name), now),
-            _ => Err(Failure {
-                code: 405,
-                reason: "MethodNotAllowed",
-                message: "the server does not allow this method on the requested resource".to_owned(),
-            }),
+            ("PUT", Some(name), sub) => {
+                fits(&resource, &body, at)?;
+                named(&body, name)?;
+                let there = self.objects.get(&place).ok_or_else(|| missing(&resource, name))?;
+                same_uid(&resource, &body, there)?;
+                self.write(&resource, &place, name, sub.is_some(), body)
+            }
+            ("PATCH", Some(name), sub) => {
+                // A patch that names no version applies to whatever is there.
+                let mut new = self.objects.get(&place).cloned().ok_or_else(|| missing(&resource, name))?;
+                merge(&mut new, &body);
+                fits(&resource, &new, at)?;
+                named(&new, name)?;
+                self.write(&resource, &place, name, sub.is_some(), new)
+            }
+            ("DELETE", Some(name), None) => self.delete(&resource, &place, name, now),
+            _ => Err(not_allowed()),
         }
     }
 
@@ -273,13 +226,15 @@ impl ApiServer {
             .resources
             .iter()
             .filter(|r| r.group == group && r.version == version)
-            .map(|r| {
+            .flat_map(|r| {
                 let all = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
-                let verbs: Vec<_> = all
-                    .into_iter()
-                    .filter(|verb| !(r.terminating && matches!(*verb, "patch" | "create" | "update")))
-                    .collect();
-                json!({"name": r.plural, "singularName": "", "namespaced": true, "kind": r.kind, "verbs": verbs})
+                let verbs = all.into_iter();
+                let verbs = verbs.filter(|verb| !(r.terminating && matches!(*verb, "patch" | "create" | "update")));
+                let entry = |name: String, verbs: Vec<&str>| {
+                    json!({"name": name, "singularName": "", "namespaced": true, "kind": r.kind, "verbs": verbs})
+                };
+                let status = r.custom.then(|| entry(format!("{}/status", r.plural), vec!["get", "patch", "update"]));
+                std::iter::once(entry(r.plural.to_owned(), verbs.collect())).chain(status)
             })
             .collect();
         let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
@@ -291,24 +246,44 @@ impl ApiServer {
         for selector in query.split('&').filter_map(|q| q.strip_prefix("fieldSelector=")) {
             let selector = decode(selector);
             for term in selector.split(',').filter(|t| !t.is_empty()) {
-                let (field, value) = term.split_once('=').unwrap_or((term, ""));
-                let (field, value) = (field.to_owned(), value.trim_start_matches('=').to_owned());
-                if !resource.selectable.contains(&field.as_str()) && !field.starts_with("metadata.name") {
-                    let message = format!("field label not supported: {field}");
-                    return Err(Failure { code: 400, reason: "BadRequest", message });
+                let Some((field, value)) = term.split_once('=') else {
+                    let message = format!("invalid selector: '{selector}'; can't understand '{term}'");
+                    return Err(bad_request(message));
+                };
+                let (field, equal) = field.strip_suffix('!').map_or((field, true), |field| (field, false));
+                let value = value.strip_prefix('=').unwrap_or(value);
+                let always = ["metadata.name", "metadata.namespace"];
+                if !always.contains(&field) && !resource.selectable.contains(&field) {
+                    let message = if resource.custom {
+                        format!("field label not supported: {field}")
+                    } else {
+                        format!(
+                            "\"{field}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+                        )
+                    };
+                    return Err(bad_request(message));
                 }
-                wanted.push((format!("/{}", field.replace('.', "/")), value));
+                wanted.push((format!("/{}", field.replace('.', "/")), value.to_owned(), equal));
             }
         }
-        let fits = |o: &&Value| wanted.iter().all(|(at, value)| text(o, at).unwrap_or_default() == value);
-        let items: Vec<Value> = self
+        let fits =
+            |o: &&Value| wanted.iter().all(|(at, value, equal)| (text(o, at).unwrap_or_default() == value) == *equal);
+        let there = namespace.map(|namespace| format!("{namespace}/")).unwrap_or_default();
+        let mut items: Vec<Value> = self
             .objects
             .iter()
-            .filter(|((i, ns, _), _)| *i == index && namespace.is_none_or(|n| n == ns))
+            .filter(|((i, path), _)| *i == index && path.starts_with(&there))
             .map(|(_, o)| o)
             .filter(fits)
             .cloned()
             .collect();
+        if !resource.custom {
+            // The kind of a list says it.
+            for item in &mut items {
+                put(item, "kind", None);
+                put(item, "apiVersion", None);
+            }
+        }
         let kind = format!("{}List", resource.kind);
         let metadata = json!({"resourceVersion": self.version.to_string()});
         Ok((200, json!({"kind": kind, "apiVersion": resource.api_version(), "metadata": metadata, "items": items})))
@@ -323,21 +298,25 @@ impl ApiServer {
         now: &str,
     ) -> Result<Answer, Failure> {
         let name = text(&object, "/metadata/name").unwrap_or_default().to_owned();
-        if name.is_empty() {
-            let message = format!("{} \"\" is invalid: metadata.name: Required value", resource.qualified());
-            return Err(Failure { code: 422, reason: "Invalid", message });
-        }
-        if text(&object, "/metadata/resourceVersion").is_some() {
-            let message = "resourceVersion should not be set on objects to be created".to_owned();
-            return Err(Failure { code: 500, reason: "InternalError", message });
-        }
         if resource.terminating {
-            let message = "create not allowed while custom resource definition is terminating".to_owned();
-            return Err(Failure { code: 405, reason: "MethodNotAllowed", message });
+            let why = "create not allowed while custom resource definition is terminating";
+            let quoted = if name.is_empty() { String::new() } else { format!(" \"{name}\"") };
+            let message = format!("{}{quoted} is forbidden: {why}", resource.qualified());
+            return Err(Failure { code: 403, reason: "Forbidden", message });
         }
-        let key = (index, namespace.to_owned(), name.clone());
-        if self.objects.contains_key(&key) {
-            let message = format!("{} \"{name}\" already exists", resource.qualified());
+        if name.is_empty() {
+            let why = "metadata.name: Required value: name or generateName is required";
+            return Err(invalid(&resource.qualified_kind(), "", why));
+        }
+        if version(&object).is_some() {
+            let message = "resourceVersion should not be set on objects to be created".to_owned();
+            return Err(Failure { code: 500, reason: "", message });
+        }
+        let key = key(index, namespace, &name);
+        if let Some(there) = self.objects.get(&key) {
+            let going =
+                if text(there, "/metadata/deletionTimestamp").is_some() { "object is being deleted: " } else { "" };
+            let message = format!("{going}{} \"{name}\" already exists", resource.qualified());
             return Err(Failure { code: 409, reason: "AlreadyExists", message });
         }
         self.uids += 1;
@@ -348,7 +327,7 @@ impl ApiServer {
             ("resourceVersion", version),
             ("creationTimestamp", now.into()),
             ("deletionTimestamp", Value::Null),
-            ("managedFields", Value::Null),
+            ("deletionGracePeriodSeconds", Value::Null),
             ("generation", if resource.custom { 1.into() } else { Value::Null }),
         ] {
             set(&mut object, field, value);
@@ -358,94 +337,77 @@ impl ApiServer {
         if resource.custom {
             put(&mut object, "status", resource.initial_status.clone());
         }
+        tidy(&mut object);
+        if resource.initial_status.is_some() {
+            self.unwritten.insert(key.clone());
+        }
         self.objects.insert(key, object.clone());
         Ok((201, object))
     }
 
-    /// An update or a patch, of the object or of its status.
+    /// An update, of the object or of its status.
     fn write(
         &mut self,
         resource: &Resource,
         key: &Key,
+        name: &str,
         status: bool,
-        change: impl FnOnce(&Value) -> Result<Value, Failure>,
+        asked: Value,
     ) -> Result<Answer, Failure> {
-        let name = key.2.as_str();
         let old = self.objects.get(key).cloned().ok_or_else(|| missing(resource, name))?;
-        let asked = change(&old)?;
-        match text(&asked, "/metadata/resourceVersion") {
+        match version(&asked) {
             Some(version) if Some(version) != text(&old, "/metadata/resourceVersion") => {
                 return Err(conflict(resource, name, MODIFIED));
             }
             None if resource.custom => {
-                let message = format!(
-                    "{} \"{name}\" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update",
-                    resource.qualified()
-                );
-                return Err(Failure { code: 422, reason: "Invalid", message });
+                let why = "metadata.resourceVersion: Invalid value: 0: must be specified for an update";
+                return Err(invalid(&resource.qualified(), name, why));
             }
             _ => {}
         }
-        if let Some(uid) = text(&asked, "/metadata/uid").filter(|uid| Some(*uid) != text(&old, "/metadata/uid")) {
-            let there = text(&old, "/metadata/uid").unwrap_or_default();
-            let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {there}");
-            return Err(conflict(resource, name, &why));
-        }
         let mut new = if status {
             let mut new = old.clone();
-            put(&mut new, "status", asked.get("status").cloned());
+            let asked = asked.get("status").filter(|status| !status.is_null());
+            put(&mut new, "status", asked.or(resource.initial_status.as_ref()).cloned());
             new
         } else {
-            let mut new = asked;
-            for field in ["uid", "creationTimestamp", "deletionTimestamp", "generation", "resourceVersion", "namespace"]
-            {
-                set(&mut new, field, old.pointer(&format!("/metadata/{field}")).cloned().unwrap_or_default());
-            }
-            for field in ["apiVersion", "kind"] {
-                put(&mut new, field, old.get(field).cloned());
-            }
-            if resource.custom {
-                put(&mut new, "status", old.get("status").cloned());
-            }
-            new
+            kept(resource, asked, &old)
         };
-        if finalizers(&new).is_empty() {
-            set(&mut new, "finalizers", Value::Null);
+        tidy(&mut new);
+        let mut wrong = immutable(&new, &old);
+        wrong.extend(resource.rule.and_then(|rule| rule(&old, &new).err()));
+        match wrong.as_slice() {
+            [] => {}
+            [why] => return Err(invalid(&resource.qualified_kind(), name, why)),
+            all => return Err(invalid(&resource.qualified_kind(), name, &format!("[{}]", all.join(", ")))),
         }
-        let deleting = text(&old, "/metadata/deletionTimestamp").is_some();
-        if deleting && finalizers(&new).iter().any(|f| !finalizers(&old).contains(f)) {
-            let message = format!(
-                "{} \"{name}\" is invalid: metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted",
-                resource.qualified()
-            );
-            return Err(Failure { code: 422, reason: "Invalid", message });
-        }
-        if let Some(Err(why)) = resource.rule.map(|rule| rule(&old, &new)) {
-            let message = format!("{} \"{name}\" is invalid: {why}", resource.qualified());
-            return Err(Failure { code: 422, reason: "Invalid", message });
-        }
-        if new == old {
+        if new == old && !self.unwritten.contains(key) {
             return Ok((200, old));
         }
+        self.unwritten.remove(key);
         if resource.custom && wish(&new) != wish(&old) {
             bump_generation(&mut new);
         }
+        if text(&old, "/metadata/deletionTimestamp").is_some() && finalizers(&new).is_empty() {
+            // What goes with its last finalizer is answered as it was asked for: under the version that it had.
+            self.objects.remove(key);
+            self.version += 1;
+            return Ok((200, new));
+        }
         let version = self.next_version();
         set(&mut new, "resourceVersion", version);
-        if deleting && finalizers(&new).is_empty() {
-            self.objects.remove(key);
-        } else {
-            self.objects.insert(key.clone(), new.clone());
-        }
+        self.objects.insert(key.clone(), new.clone());
         Ok((200, new))
     }
 
-    fn delete(&mut self, resource: &Resource, key: &Key, now: &str) -> Result<Answer, Failure> {
-        let name = key.2.as_str();
+    fn delete(&mut self, resource: &Resource, key: &Key, name: &str, now: &str) -> Result<Answer, Failure> {
         let mut object = self.objects.get(key).cloned().ok_or_else(|| missing(resource, name))?;
+        self.unwritten.remove(key);
         if finalizers(&object).is_empty() {
             self.objects.remove(key);
-            let details = json!({"name": name, "group": resource.group, "kind": resource.plural, "uid": object.pointer("/metadata/uid")});
+            let uid = object.pointer("/metadata/uid");
+            let mut details = json!({"name": name, "kind": resource.plural, "uid": uid});
+            put(&mut details, "group", Some(resource.group.into()).filter(|_| !resource.group.is_empty()));
             return Ok((
                 200,
                 json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}),
@@ -463,26 +425,6 @@ impl ApiServer {
         }
         Ok((200, object))
     }
-}
-
-const MODIFIED: &str = "the object has been modified; please apply your changes to the latest version and try again";
-
-fn bump_generation(object: &mut Value) {
-    let generation = object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default();
-    set(object, "generation", (generation + 1).into());
-}
-
-fn not_found(message: String) -> Failure {
-    Failure { code: 404, reason: "NotFound", message }
-}
-
-fn missing(resource: &Resource, name: &str) -> Failure {
-    not_found(format!("{} \"{name}\" not found", resource.qualified()))
-}
-
-fn conflict(resource: &Resource, name: &str, why: &str) -> Failure {
-    let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", resource.qualified());
-    Failure { code: 409, reason: "Conflict", message }
 }
 
 /// Undoes percent-encoding.

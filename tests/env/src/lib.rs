@@ -6,8 +6,9 @@
 //! asks a cluster, [`http`] asks a service on this machine. [`double`] stands for the API server where a test needs thousands of
 //! lives a second.
 //!
-//! It deliberately knows nothing of phone numbers, of the operator or of the simulator. There is no kubelet: a Deployment
-//! is stored and never runs, so the operator is started as a process with its service account's kubeconfig.
+//! It deliberately knows nothing of phone numbers, of the operator or of the simulator, but for the shape of the operator's
+//! kinds in [`double::kinds`]. There is no kubelet: a Deployment is stored and never runs, so the operator is started as a
+//! process with its service account's kubeconfig.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), cpn_env::Error> {
