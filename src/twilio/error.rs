@@ -122,7 +122,7 @@ fn judge(operation: &str, status: u16, told: Option<&Told>) -> Verdict {
         429 => return Verdict::throttled(),
         // A redirect is somebody else's answer: nothing says whether the call had an effect before it.
         300..=399 => return Verdict { remedy: WAY.into(), ..Verdict::unknown() },
-        408 | 500.. => return Verdict::unknown(),
+        ..=199 | 408 | 500.. => return Verdict::unknown(),
         _ => {}
     }
     let code = told.and_then(|told| told.code);

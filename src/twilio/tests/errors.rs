@@ -91,7 +91,7 @@ fn remedies_name_the_field() {
 
 #[test]
 fn a_status_without_a_word_about_the_effect_is_never_a_refusal() {
-    for status in [300, 301, 302, 303, 304, 307, 308, 408, 500, 501, 502, 503, 504, 520, 599] {
+    for status in [100, 101, 103, 199, 300, 301, 302, 303, 304, 307, 308, 408, 500, 501, 502, 503, 504, 520, 599] {
         for body in ["", "<html>", r#"{"code":21422,"message":"taken","status":400}"#, r#"{"code":20404}"#] {
             let trouble = refused(status, HeaderMap::new(), body);
             assert_eq!((trouble.meaning, trouble.class), (Ambiguous, Unavailable), "{status} {body}");
