@@ -10,7 +10,7 @@ CRD = crds/telephony.chiroflow.io_clinicphonenumbers.yaml
 CHART_CRD = charts/clinic-phone-operator/files/crd.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-exhaustive bench lint crd build clean-cache
+.PHONY: help demo up down test test-exhaustive fuzz bench lint crd build clean-cache
 
 help: ## Print this list
 	@echo "make TARGET, where TARGET is one of"
@@ -37,11 +37,15 @@ test-exhaustive: build ## Pairs of faults in the decision, each fault in a bad w
 	$(CARGO) test --locked --profile exhaustive --lib -- --ignored --nocapture plan::tests::faults controller::tests::exhaustive
 	$(CARGO) test --locked --test apiserver drills:: -- --ignored --nocapture
 
+fuzz: ## Every fuzz target for FUZZ_SECONDS (20) each; needs a C++ compiler; see fuzz/README.md
+	@fuzz/run
+
 bench: ## Count calls, writes and purchases at 100 resources; measure the release binary
 	@$(ENVIRONMENT) bench
 
 lint: ## Formatting, clippy and documentation, with every warning an error
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --workspace --no-deps --locked
 

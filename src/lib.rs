@@ -21,3 +21,6 @@ pub mod commands;
 pub mod config;
 pub mod telemetry;
 pub mod yaml;
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;

@@ -206,7 +206,7 @@ fn empty() -> ConfigMap {
 }
 
 /// One line a stamp: time, tag, number, account, purpose.
-fn parse(text: &str, now: Timestamp) -> Result<Vec<Entry>, String> {
+pub(crate) fn parse(text: &str, now: Timestamp) -> Result<Vec<Entry>, String> {
     let mut entries = Vec::new();
     for (index, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
         let entry = parse_line(line).ok_or_else(|| {
@@ -237,7 +237,7 @@ fn parse_line(line: &str) -> Option<Entry> {
 
 /// The text, or `None` when what decisions need does not fit. When it is tight, stamps older than an hour go first: the
 /// fuse does not count them, and every window is shorter.
-fn render(entries: &[Entry], now: Timestamp) -> Option<String> {
+pub(crate) fn render(entries: &[Entry], now: Timestamp) -> Option<String> {
     let line = |e: &Entry| {
         let purpose = match e.purpose {
             Purpose::Buy => "buy",

@@ -15,7 +15,7 @@ pub mod memory;
 mod pass;
 pub mod reconcile;
 mod run;
-mod secrets;
+pub(crate) mod secrets;
 #[cfg(test)]
 mod tests;
 

@@ -1,5 +1,7 @@
 //! Reads the Secret of one resource, when it is used and never before. Nothing of it is kept beyond the pass.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::Secret;
 
 use crate::api::v1alpha1::CredentialsSecretRef;
@@ -58,13 +60,23 @@ pub(super) async fn read_as(
         Err(error) => return Err(error),
     };
     let data = secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect();
+    Ok(view(reference, &data, salt))
+}
+
+/// What a Secret's data holds. No message has any of it.
+pub(crate) fn view(
+    reference: &CredentialsSecretRef,
+    data: &BTreeMap<String, Vec<u8>>,
+    salt: &[u8],
+) -> (CredentialsView, Option<Credentials>) {
+    let name = &reference.name;
     let keys = SecretKeys {
         account_sid: reference.account_sid_key.clone(),
         auth_token: reference.auth_token_key.clone(),
         api_key_sid: reference.api_key_sid_key.clone(),
         api_key_secret: reference.api_key_secret_key.clone(),
     };
-    Ok(match Credentials::read(&data, &keys) {
+    match Credentials::read(data, &keys) {
         Ok(credentials) => {
             let view = CredentialsView::Present {
                 account: credentials.account().clone(),
@@ -78,5 +90,5 @@ pub(super) async fn read_as(
         Err(problem @ CredentialsProblem::Malformed { .. }) => {
             (CredentialsView::Malformed(format!("Secret {name}: {problem}")), None)
         }
-    })
+    }
 }

@@ -228,7 +228,7 @@ impl Page {
             format!("{path}?{}", query.finish())
         };
         let start = self.number.saturating_mul(u64::try_from(self.size).unwrap_or(0));
-        let end = start + u64::try_from(items.len().saturating_sub(1)).unwrap_or(0);
+        let end = start.saturating_add(u64::try_from(items.len().saturating_sub(1)).unwrap_or(0));
         let mut envelope = Map::new();
         envelope.insert("page".to_owned(), self.number.into());
         envelope.insert("page_size".to_owned(), self.size.into());
@@ -238,7 +238,7 @@ impl Page {
         envelope.insert("first_page_uri".to_owned(), uri(0, None).into());
         // There are no tokens backwards: nobody pages that way, and the field may be null.
         envelope.insert("previous_page_uri".to_owned(), Value::Null);
-        let next = more.map(|after| uri(self.number + 1, Some(after)));
+        let next = more.map(|after| uri(self.number.saturating_add(1), Some(after)));
         envelope.insert("next_page_uri".to_owned(), next.map_or(Value::Null, Value::from));
         envelope.insert(key.to_owned(), items.into());
         Value::Object(envelope)
@@ -271,6 +271,14 @@ mod tests {
         for bad in [("PageSize", "0"), ("PageSize", "x"), ("Page", "1"), ("PageToken", "x")] {
             assert_eq!(Page::read(&params(&[bad]), true).unwrap_err().status, 400, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn the_last_page_that_can_be_asked_for_has_an_envelope() {
+        let params = params(&[("PageSize", "2"), ("Page", "18446744073709551615"), ("PageToken", "PA0")]);
+        let items = vec![Value::Null, Value::Null];
+        let envelope = Page::read(&params, true).unwrap().envelope("/x.json", &params, "items", items, Some(7));
+        assert_eq!(envelope["end"], u64::MAX);
     }
 
     #[test]

@@ -243,6 +243,9 @@ impl Credentials {
             all.push(SecretString::from(sid.as_str()));
             let encoded: String = url::form_urlencoded::byte_serialize(secret.expose_secret().as_bytes()).collect();
             all.push(SecretString::from(encoded));
+            // As errors of a decoder quote it.
+            let quoted = format!("{:?}", secret.expose_secret());
+            all.push(SecretString::from(quoted.trim_matches('"')));
             all.push(secret.clone());
         }
         all

@@ -78,7 +78,7 @@ pub(super) fn trouble(operation: &'static str, scrubber: &Scrubber, failure: &Fa
         Failure::Refused(answer) => refused(operation, scrubber, answer),
         Failure::Unreadable(answer, why) => Trouble {
             http_status: Some(answer.status.as_u16()),
-            request_id: request_id(&answer.headers),
+            request_id: request_id(&answer.headers, scrubber),
             ..plain(
                 Meaning::Ambiguous,
                 Class::Unavailable,
@@ -112,7 +112,7 @@ fn refused(operation: &'static str, scrubber: &Scrubber, answer: &Answer) -> Tro
         detail,
         remedy: verdict.remedy.into_owned(),
         retry_after: retry_after(&answer.headers),
-        request_id: request_id(&answer.headers),
+        request_id: request_id(&answer.headers, scrubber),
     }
 }
 
@@ -122,7 +122,7 @@ fn judge(operation: &str, status: u16, told: Option<&Told>) -> Verdict {
         429 => return Verdict::throttled(),
         // A redirect is somebody else's answer: nothing says whether the call had an effect before it.
         300..=399 => return Verdict { remedy: WAY.into(), ..Verdict::unknown() },
-        408 | 500.. => return Verdict::unknown(),
+        ..=199 | 408 | 500.. => return Verdict::unknown(),
         _ => {}
     }
     let code = told.and_then(|told| told.code);
@@ -172,9 +172,9 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(wait.min(LONGEST_WAIT))
 }
 
-/// Twilio's request id, if it looks like one.
-pub(super) fn request_id(headers: &HeaderMap) -> Option<String> {
+/// Twilio's request id, if it looks like one. A token does too, and whoever answers was sent it.
+pub(super) fn request_id(headers: &HeaderMap, scrubber: &Scrubber) -> Option<String> {
     let text = headers.get("twilio-request-id")?.to_str().ok()?.trim();
     let fits = (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    fits.then(|| text.to_owned())
+    (fits && scrubber.line(text) == text).then(|| text.to_owned())
 }

@@ -116,7 +116,7 @@ impl Client {
                 } else {
                     Err(told(&Failure::Refused(&answer)))
                 };
-                (result, Some(answer.status.as_u16()), error::request_id(&answer.headers))
+                (result, Some(answer.status.as_u16()), error::request_id(&answer.headers, &scrubber))
             }
         };
         let result = result.map_err(|trouble| call.forgive(trouble));

@@ -45,7 +45,10 @@ impl Pages {
         if next.is_empty() {
             return Ok(None);
         }
-        let next = current.join(&next).map_err(|_| "the next page's address is no URL".to_owned())?;
+        let unusable = || "the next page's address is no URL".to_owned();
+        let next = current.join(&next).map_err(|_| unusable())?;
+        // A request takes no more than 64 KiB of it.
+        next.as_str().parse::<http::Uri>().map_err(|_| unusable())?;
         // `join` has resolved `..` by now, so that the prefix holds.
         let same = next.origin() == self.origin && next.path().starts_with(&self.below);
         if !same || !next.username().is_empty() || next.password().is_some() {

@@ -80,6 +80,8 @@ fn without_query(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ApiKeySid;
+    use crate::twilio::Auth;
     use crate::twilio::tests::{canary_key, canary_token};
 
     #[test]
@@ -103,6 +105,18 @@ mod tests {
         let text = Scrubber(Vec::new()).line(&"é".repeat(1000));
         assert_eq!(text.chars().count(), MAX_CHARS + 1);
         assert!(text.ends_with('…'));
+    }
+
+    #[test]
+    fn a_secret_that_an_error_quotes_is_replaced() {
+        let secret = "canary\"secret\\not=real";
+        let auth = Auth::ApiKey {
+            sid: ApiKeySid::parse(&format!("SK{}", "0".repeat(32))).unwrap(),
+            secret: SecretString::from(secret),
+            auth_token: None,
+        };
+        let scrubber = Scrubber::new(&Credentials::new(crate::twilio::tests::account(), auth));
+        assert_eq!(scrubber.line(&format!("invalid value: string {secret:?}")), "invalid value: string \"[redacted]\"");
     }
 
     #[test]

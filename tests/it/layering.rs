@@ -33,6 +33,8 @@ const LAYERS: &[(&str, Uses)] = &[
     ("telemetry", Uses::Anything),
     ("config", Uses::Anything),
     ("cli", Uses::Anything),
+    // Compiled for tests and fuzz targets alone.
+    ("fuzzing", Uses::Anything),
 ];
 
 /// The code of a file: comments and the insides of text and character literals blanked, and what is behind

@@ -15,7 +15,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock::{ProcessClock, WorldClock};
 use super::hub::Hub;
-use crate::api::GROUP;
 use crate::api::v1alpha1::{ClinicPhoneNumber, ClinicPhoneNumberStatus};
 use crate::clock::Clock as _;
 use crate::controller::reconcile::{Next, pass_over, pause_after};

@@ -54,6 +54,7 @@ async fn the_credentials_go_nowhere_else() {
         format!("/2010-04-01/Accounts/{}/%2e%2e/{other}/IncomingPhoneNumbers.json", account()),
         format!("\\\\example.com{}", path()),
         "https://[".to_owned(),
+        format!("{}?PageToken={}", path(), "A".repeat(70_000)),
     ] {
         let script = Script::of([page(&[1], &json!(next))]);
         let trouble = script.client().numbers(&canary_token()).await.unwrap_err();
