@@ -282,6 +282,43 @@ fn a_word_outlives_neither_the_loss_it_was_given_for_nor_one_that_had_not_come()
     }
 }
 
+fn lost() -> World {
+    let mut w = bought();
+    w.twilio.held.clear();
+    w.annotate("a", REQUESTED_AT, "1");
+    until(&mut w, |w| w.reason("a") == "NumberLost").unwrap();
+    w
+}
+
+#[test]
+fn of_a_lost_number_nothing_false_is_told() {
+    let mut w = lost();
+    assert_eq!(w.condition("a", "Observed").map(|c| c.0).as_deref(), Some("True"), "it was looked for");
+    // What the message advises works: bought by hand, and labelled with the mark that it names.
+    let text = message(&w, "a");
+    let mark = text.split('"').find(|part| part.starts_with("[cpn:")).unwrap_or_else(|| panic!("{text}"));
+    let (own, mark) = (w.holds("a").unwrap(), mark.to_owned());
+    w.twilio.give(&account(1), &own, &mark, w.now);
+    w.annotate("a", REQUESTED_AT, "2");
+    until(&mut w, |w| w.ready("a")).unwrap();
+    assert_eq!((w.holds("a"), w.twilio.sales.len()), (Some(own), 1));
+    // Deleted, nothing is said to stay that is not there.
+    let mut w = lost();
+    w.delete("a");
+    until(&mut w, |w| w.objects.is_empty()).unwrap();
+    assert!(!w.log.iter().any(|line| line.contains("stays in account")), "{:?}", w.log);
+}
+
+#[test]
+fn a_lost_number_is_given_up_for_another_one_that_the_spec_names() {
+    let mut w = lost();
+    let own = w.holds("a").unwrap();
+    w.edit("a", |o| o.spec.phone_number = Some(number(2).to_string()));
+    until(&mut w, |w| w.reason("a") == "HeldNumberDiffers").unwrap();
+    w.annotate("a", FORGET_NUMBER, own.as_str());
+    until(&mut w, |w| w.ready("a") && w.holds("a") == Some(number(2))).unwrap();
+}
+
 // A field that is fought over.
 
 fn disturb(w: &mut World, change: impl FnOnce(&mut crate::domain::IncomingNumber)) {
