@@ -67,9 +67,11 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, held: &Held, now: Now
         return Plan::Rest { until: due, situation: None };
     }
     let wish = wanted(desired, observed, held);
-    // While others' lists lack the number it is looked at whatever else is wrong: it may be lost, and they wait for that.
+    // While others' lists lack the number it is looked at whatever else is wrong: it may be lost, and they wait for that. So
+    // is one that a person gives up, also where the spec names the next one already.
     if let Err(situation) = &wish
         && !observed.memory.suspect
+        && !observed.given_up(desired)
     {
         return Plan::blocked(now, setback::PROBE, situation.clone());
     }
@@ -265,19 +267,21 @@ fn missing(desired: &Desired, observed: &Observed, held: &Held, now: Now) -> Pla
         return Plan::act(Step::Save { claim: None, held: None, note: Some(note) }, situation);
     }
     let start_over = if desired.forgets(held) {
-        "the annotation telephony.chiroflow.io/forget-number was there before that and does not count: to start over with another number take it \
+        "the annotation telephony.chiroflow.io/forget-number was there before that and does not count: to start over with what spec asks for take it \
          away, and set it again once status.ignoredForgetNumber is gone"
             .to_owned()
     } else {
         format!(
-            "to start over with another number set the annotation telephony.chiroflow.io/forget-number: \"{}\"",
+            "to start over with what spec asks for set the annotation telephony.chiroflow.io/forget-number: \"{}\"",
             held.number
         )
     };
     let message = format!(
         "the account no longer holds {} ({}): it was released, moved or reclaimed. Nothing is bought in its place. If it can be had back, buy it by \
-         hand and set spec.phoneNumber and adoptionPolicy: IfOwned; {start_over}",
-        held.number, held.sid
+         hand and begin its FriendlyName with \"{}\": it is then recorded again; {start_over}",
+        held.number,
+        held.sid,
+        desired.mark(held.origin == Origin::Adopted)
     );
     Plan::blocked(now, setback::PROBE, Situation::new(Kind::NumberLost, message))
 }

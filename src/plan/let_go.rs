@@ -154,6 +154,10 @@ fn retain(desired: &Desired, observed: &Observed, held: &Held, now: Now) -> Plan
         "{} stays in account {}, with its tag and webhook; it goes on costing rent there",
         held.number, held.account
     );
+    if observed.reported.lost {
+        let text = format!("{} was lost before: nothing is known to stay in account {}", held.number, held.account);
+        return let_go(Some(Note::warning("NumberLost", "Retain", text)));
+    }
     let released = observed.claim.as_ref().is_some_and(|c| c.releasing > 0);
     if !released || !holds(Rule::RetainLooks) {
         return let_go(Some(Note::normal("NumberRetained", "Retain", kept)));

@@ -123,6 +123,49 @@ impl Rule {
         Self::RetainLooks,
         Self::CrdStays,
     ];
+
+    /// Its name in docs/money-safety.md.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FinalizerFirst => "finalizer-first",
+            Self::AccountLock => "account-in-claim",
+            Self::OwnTagFirst => "record-before-stamp",
+            Self::HeldIsNotOurs => "held-is-not-bought",
+            Self::AdoptAsAsked => "adopt-as-asked",
+            Self::AnnounceThenLook => "announce-before-look",
+            Self::OneYields => "only-one-yields",
+            Self::SentNeverYields => "yield-before-first-attempt",
+            Self::CompareAndSwap => "compare-and-swap",
+            Self::Ledger => "ledger",
+            Self::StampBeforeSend => "stamp-before-send",
+            Self::SendFence => "send-fence",
+            Self::SettleWindow => "settle-window",
+            Self::WindowByOwnSight => "own-first-sight",
+            Self::FreshLookUp => "fresh-absence",
+            Self::IncompleteList => "incomplete-list",
+            Self::AmbiguousIsNoRefusal => "doubt-is-no-refusal",
+            Self::RefusalOfEveryAttempt => "no-clear-while-unanswered",
+            Self::SameNumberAgain => "same-number-again",
+            Self::ExactIsExact => "exact-stays-exact",
+            Self::WishStopsAttempts => "resolve-despite-edits",
+            Self::ClaimsOwnTag => "own-installation",
+            Self::Fuse => "purchase-fuse",
+            Self::PriceLimit => "price-limit",
+            Self::PersonChooses => "person-chooses",
+            Self::ForeignTagUntouched => "foreign-tag",
+            Self::ContestEnds => "contest-ends",
+            Self::LostIsNotReplaced => "lost-needs-a-word",
+            Self::WordAfterLoss => "word-after-loss",
+            Self::AdoptedStaysAdopted => "adopted-in-the-mark",
+            Self::LetGoAfterWindow => "release-after-the-window",
+            Self::ReleaseConfirmed => "release-asked-twice",
+            Self::ReleaseBoughtOnly => "release-bought-only",
+            Self::ReleaseOwnTag => "release-own-tag",
+            Self::StampBeforeRelease => "release-stamped",
+            Self::RetainLooks => "retain-looks",
+            Self::CrdStays => "crd-stays",
+        }
+    }
 }
 
 /// Whether a rule is kept: always.

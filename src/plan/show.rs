@@ -140,6 +140,15 @@ impl Situation {
         );
         let missing = matches!(observed.credentials, CredentialsView::Missing(_) | CredentialsView::Malformed(_));
         let failed = observed.trouble.is_some() && observed.number.is_none();
+        if self.kind == Kind::NumberLost && !failed {
+            set(
+                ConditionType::Observed,
+                Truth::True,
+                Reason::Seen,
+                "the account was looked at, and the number is not there",
+            );
+            return;
+        }
         match (unseen || missing || failed, wiring(desired, observed).is_some()) {
             (true, _) => {
                 set(ConditionType::Observed, Truth::False, blind(observed), &self.message);

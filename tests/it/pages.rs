@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::Path;
 
-use clinic_phone_operator::plan::Kind;
+use clinic_phone_operator::plan::{Kind, Rule};
 
 use crate::{Outcome, files, path, read};
 
@@ -239,4 +239,13 @@ fn pages_are_read_as_they_are_shown() {
         is_test("pages::pages_are_read_as_they_are_shown") && is_test("clock::tests::the_boot_clock_only_goes_forward")
     );
     assert!(!is_test("clock::tests::no_such_test") && !is_test("nowhere::at_all"));
+}
+
+#[test]
+fn every_rule_that_tests_take_out_has_a_row() -> Outcome {
+    let page = read(SAFETY)?;
+    for rule in Rule::ALL {
+        assert!(page.contains(&format!("| `{}` |", rule.name())), "{rule:?} has no row in {SAFETY}");
+    }
+    Ok(())
 }

@@ -1,10 +1,11 @@
 //! Every life, with each fault at each call.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use super::chance::Draw;
 use super::fault::{Fault, Kind, faults};
 use super::hub::{Hub, Strike};
 use super::lives::{Life, lives};
@@ -13,6 +14,13 @@ use super::world::{BAD, MODES, Mode, PLAIN, World};
 /// Which faults strike which calls of process 0.
 pub type Schedule = BTreeMap<usize, Fault>;
 
+/// Calls that are struck, and what chooses by what.
+#[derive(Clone)]
+pub struct Chance {
+    pub draw: Draw,
+    pub at: BTreeSet<usize>,
+}
+
 /// What one run is lived under.
 #[derive(Default, Clone)]
 pub struct Case {
@@ -20,6 +28,8 @@ pub struct Case {
     pub schedule: Schedule,
     /// Faults by the name of the call.
     pub script: Vec<Strike>,
+    /// Faults that chance chooses.
+    pub chance: Option<Chance>,
     /// What a person does in the middle of a call.
     pub meanwhile: Option<fn(&Hub)>,
     /// A transport that does what the real one must not.
@@ -44,7 +54,7 @@ pub struct Ran {
 
 fn refused_for_good(life: &Life, case: &Case) -> bool {
     let faults = case.schedule.values().chain(case.script.iter().map(|(.., fault)| fault));
-    life.exact && faults.into_iter().any(|f| *f == Fault::Refuse)
+    life.exact && (case.chance.is_some() || faults.into_iter().any(|f| *f == Fault::Refuse))
 }
 
 /// Lives a life under a schedule.
@@ -56,6 +66,7 @@ pub fn run(life: &Life, mode: Mode, case: &Case) -> Ran {
             let mut inner = world.hub.inner();
             inner.faults.clone_from(&case.schedule);
             inner.script.clone_from(&case.script);
+            inner.chance.clone_from(&case.chance);
             inner.meanwhile = case.meanwhile;
             (inner.retries, inner.redirects) = (case.retries, case.redirects);
         }
@@ -77,7 +88,7 @@ pub fn run(life: &Life, mode: Mode, case: &Case) -> Ran {
         } else if lived.is_ok() && most < life.sales && !life.unsold {
             Some(format!("{most} sales instead of {}", life.sales))
         } else {
-            let told = if case.schedule.is_empty() { world.told() } else { Ok(()) };
+            let told = if case.schedule.is_empty() && case.chance.is_none() { world.told() } else { Ok(()) };
             lived.and(told).err()
         };
         let log = if problem.is_some() || case.told { world.log() } else { String::new() };

@@ -80,6 +80,8 @@ pub struct Inner {
     pub redirects: bool,
     /// Every call gives way to the other passes that are under way.
     pub lockstep: bool,
+    /// Faults that chance chooses.
+    pub chance: Option<super::exhaustive::Chance>,
     /// What a person does in the middle of a call.
     pub meanwhile: Option<fn(&Hub)>,
     /// Faults by the name of a call of process 0 and how many of that name came before.
@@ -164,7 +166,11 @@ impl Hub {
             inner.calls.push(kind.clone());
             let nth = inner.calls.iter().filter(|k| k.name == kind.name).count();
             let scripted = inner.script.iter().find(|(name, n, _)| *name == kind.name && *n == nth).map(|(.., f)| *f);
-            inner.faults.get(&ordinal).copied().or(scripted)
+            let chosen = inner.chance.as_mut().filter(|c| c.at.contains(&ordinal)).map(|c| {
+                let fitting = fault::faults(kind);
+                fitting[c.draw.of(fitting.len())]
+            });
+            inner.faults.get(&ordinal).copied().or(scripted).or(chosen)
         } else {
             None
         };

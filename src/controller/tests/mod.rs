@@ -15,6 +15,7 @@
     reason = "lives are tables of small functions, and nothing here ships"
 )]
 
+mod chance;
 mod clock;
 mod exhaustive;
 mod fault;

@@ -1,6 +1,7 @@
 //! What must never happen, looked at whenever something is sent or written.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use bytes::Bytes;
 use cpn_env::double::ApiServer;
@@ -14,6 +15,9 @@ use crate::api::v1alpha1::{Claim, ClaimOutcome, ClinicPhoneNumber, DeletionPolic
 use crate::clock::Clock as _;
 use crate::domain::tag::Mark;
 use crate::domain::{Moment, OwnerTag};
+
+/// The fuse's hour, less what may lie between the first stamp of a purchase, from which the hour runs, and its sending.
+const FUSE: Duration = Duration::from_secs(3600 - 900);
 
 /// What makes a stamp: resource, number, attempts, releases, and when the last attempt was stamped.
 type Stamp = (String, String, i32, i32, Option<Time>);
@@ -215,7 +219,7 @@ impl Hub {
         let mut inner = self.inner();
         let it = (tag.map(ToString::to_string).unwrap_or_default(), number.to_owned());
         let watched = &mut inner.watched;
-        watched.bought.retain(|(.., at)| now.since(*at) < std::time::Duration::from_secs(3600));
+        watched.bought.retain(|(.., at)| now.since(*at) < FUSE);
         if !watched.bought.iter().any(|(tag, number, _)| (tag, number) == (&it.0, &it.1)) {
             watched.bought.push((it.0, it.1, now));
         }
