@@ -136,7 +136,8 @@ fn observe(desired: &Desired, observed: &Observed, held: &Held, wish: Result<&Wi
     let edited = !fulfilled(desired, observed) || observed.asked(desired);
     let get = || Plan::act(Step::GetNumber { sid: held.sid.clone(), periodic: !edited }, looking());
     let unread = observed.number.as_ref().is_none_or(|n| n.sid != held.sid);
-    if unread && !observed.number_gone && (edited || observed.memory.suspect) {
+    // Of a lost number only a fresh look tells that it is back: a list may be of before.
+    if unread && !observed.number_gone && (edited || observed.memory.suspect || observed.reported.lost) {
         return get();
     }
     let Some(number) = look_at(observed, held) else {

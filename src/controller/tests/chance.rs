@@ -11,7 +11,7 @@ use super::exhaustive::{Case, Chance, Ran, run};
 use super::lives::{Life, lives};
 use super::world::{MODES, Mode};
 
-/// SplitMix64 (Steele, Lea, Flood 2014): a few lines, and the same everywhere.
+/// `SplitMix64` (Steele, Lea, Flood 2014): a few lines, and the same everywhere.
 #[derive(Clone, Copy)]
 pub struct Draw(pub u64);
 

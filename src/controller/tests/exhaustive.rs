@@ -1,8 +1,9 @@
 //! Every life, with each fault at each call.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::chance::Draw;
@@ -57,10 +58,30 @@ fn refused_for_good(life: &Life, case: &Case) -> bool {
     life.exact && (case.chance.is_some() || faults.into_iter().any(|f| *f == Fault::Refuse))
 }
 
+/// Where log lines go.
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Lives a life under a schedule.
 pub fn run(life: &Life, mode: Mode, case: &Case) -> Ran {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
+        // Everything that a process logs, and the spans that it logs it in.
+        let logged = Arc::<Mutex<Vec<u8>>>::default();
+        let into = Arc::clone(&logged);
+        let subscriber = tracing_subscriber::fmt().json().with_max_level(tracing::Level::DEBUG);
+        let _logging =
+            tracing::subscriber::set_default(subscriber.with_writer(move || Log(Arc::clone(&into))).finish());
         let mut world = World::new(mode).await;
         {
             let mut inner = world.hub.inner();
@@ -76,6 +97,9 @@ pub fn run(life: &Life, mode: Mode, case: &Case) -> Ran {
         let sold = world.hub.sales();
         let most = sold.values().map(Vec::len).max().unwrap_or(0);
         let violations = world.hub.inner().violations.join("; ");
+        let logged = String::from_utf8_lossy(&logged.lock().unwrap()).into_owned();
+        assert!(logged.contains("reconcil") || logged.contains("step"), "nothing is logged, so nothing is searched");
+        let kept = world.keeps_secrets(&logged);
         let total: usize = sold.values().map(Vec::len).sum();
         let problem = if !violations.is_empty() {
             Some(violations)
@@ -89,7 +113,7 @@ pub fn run(life: &Life, mode: Mode, case: &Case) -> Ran {
             Some(format!("{most} sales instead of {}", life.sales))
         } else {
             let told = if case.schedule.is_empty() && case.chance.is_none() { world.told() } else { Ok(()) };
-            lived.and(told).err()
+            lived.and(told).and(kept).err()
         };
         let log = if problem.is_some() || case.told { world.log() } else { String::new() };
         let calls = std::mem::take(&mut world.hub.inner().calls);
