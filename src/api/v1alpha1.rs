@@ -8,6 +8,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::conditions::{self, ConditionType, Reason};
+
 pub use crate::domain::{Capability, HttpMethod};
 
 /// A phone number at Twilio that one clinic holds, and the webhook that receives its messages.
@@ -491,6 +493,15 @@ pub struct ClinicPhoneNumberStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+}
+
+impl ClinicPhoneNumberStatus {
+    /// Whether the number is lost. Status says so until it is seen again or given up: also while something else, such as a
+    /// rejected token, is what `Ready` and `Stalled` tell.
+    pub fn is_lost(&self) -> bool {
+        let acquired = conditions::find(&self.conditions, ConditionType::NumberAcquired);
+        acquired.is_some_and(|c| c.reason == Reason::NumberLost.as_str())
+    }
 }
 
 /// How a number came to its resource.

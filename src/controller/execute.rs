@@ -9,7 +9,7 @@ use crate::api::v1alpha1::{ClaimOutcome, ClinicPhoneNumber};
 use crate::api::{FINALIZER, GROUP};
 use crate::domain::{AccountSid, E164, Field, Moment, PhoneNumberSid, Search, Trouble};
 use crate::plan::fuse::{Admission, Entry, Purpose, Request};
-use crate::plan::observed::{Rival, StampView, is_lost};
+use crate::plan::observed::{Rival, StampView};
 use crate::plan::{AccountList, Claim, Note, ObjectKey, Post, Rule, Situation, Step, holds};
 use crate::twilio::{Credentials, Released};
 
@@ -443,7 +443,7 @@ fn lacking(context: &super::Context, list: &AccountList) -> Vec<(PhoneNumberSid,
         if list.sid(&sid).is_some() || other.metadata.deletion_timestamp.is_some() {
             continue;
         }
-        let known_lost = is_lost(status);
+        let known_lost = status.is_lost();
         let key = key(&other);
         let lag = context.settings.settle_window;
         let excused = context

@@ -5,7 +5,7 @@ use kube::ResourceExt as _;
 use crate::api::ClinicPhoneNumber;
 use crate::clock::Fence;
 use crate::domain::E164;
-use crate::plan::{Claim, Desired, Held, Observed, Rule, Situation, holds, status};
+use crate::plan::{Claim, Desired, Held, Observed, Rule, Situation, broken, holds, status};
 use crate::twilio::Credentials;
 
 use super::Context;
@@ -48,9 +48,8 @@ impl<'a> Pass<'a> {
         let now = context.now();
         let mut observed =
             Observed::begin(object.status.as_ref(), entry.memory, now.boot, context.settings.settle_window);
-        #[cfg(test)]
         if !holds(Rule::WindowByOwnSight) {
-            observed.sight_by_wall(now);
+            broken::sight_by_wall(&mut observed, now);
         }
         observed.stopping = context.is_stopping();
         observed.heed(&desired);

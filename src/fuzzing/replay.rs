@@ -3,6 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use cpn_env::chance::Chance;
+
 use super::TARGETS;
 
 /// Changed inputs for each target: fewer where one may be a thousand pages, or a search that looks at many numbers.
@@ -32,22 +34,6 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     all
 }
 
-/// `SplitMix64`.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let value = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        value ^ (value >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(bound.max(1)).unwrap()).unwrap()
-    }
-}
-
 /// What a reader may stumble over.
 const ODD: &[&[u8]] = &[
     b"\n%%\n",
@@ -73,7 +59,7 @@ const ODD: &[&[u8]] = &[
     b"\xc3\xa9",
 ];
 
-fn change(input: &[u8], others: &[(String, Vec<u8>)], random: &mut Random) -> Vec<u8> {
+fn change(input: &[u8], others: &[(String, Vec<u8>)], random: &mut Chance) -> Vec<u8> {
     let mut changed = input.to_vec();
     for _ in 0..=random.below(3) {
         let at = random.below(changed.len() + 1);
@@ -110,7 +96,7 @@ fn replay(name: &str) {
     for (file, input) in &corpus {
         passes(name, run, input, file);
     }
-    let mut random = Random(SEED);
+    let mut random = Chance::of(SEED);
     for nth in 0..changes(name) {
         let (file, input) = &corpus[random.below(corpus.len())];
         let changed = change(input, &corpus, &mut random);

@@ -12,7 +12,8 @@ use crate::domain::{AccountSid, AvailableNumber, E164, IncomingNumber, Moment, N
 use super::fuse::Admission;
 use super::observed::StampView;
 use super::{
-    Claim, Desired, Kind, Observed, Plan, Post, Rule, Situation, Step, Wish, by_hand, holds, price, record, setback,
+    Claim, Desired, Kind, Observed, Plan, Post, Rule, Situation, Step, Wish, broken, by_hand, holds, price, record,
+    setback,
 };
 
 pub(super) fn plan(desired: &Desired, observed: &Observed, now: Now) -> Plan {
@@ -26,9 +27,8 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, now: Now) -> Plan {
             return withdraw(observed, &situation).unwrap_or_else(|| Plan::blocked(now, setback::PROBE, situation));
         }
     };
-    let refused = observed.claim.as_ref().is_some_and(|c| wish.exact.as_ref().is_some_and(|e| c.tried.contains(e)));
-    let another = (refused && !holds(Rule::ExactIsExact)).then(|| Wish { exact: None, ..wish.clone() });
-    let wish = another.as_ref().unwrap_or(wish);
+    let other = if holds(Rule::ExactIsExact) { None } else { broken::any_other_number(observed, wish) };
+    let wish = other.as_ref().unwrap_or(wish);
     if desired.suspend {
         let situation =
             Situation::new(Kind::Suspended, "spec.suspend is true: nothing is searched or bought until it is false");
@@ -247,8 +247,10 @@ fn announce(desired: &Desired, observed: &Observed, number: E164, account: &Acco
     if observed.stopping {
         return Plan::rest(Moment::default(), situation);
     }
-    if !holds(Rule::AnnounceThenLook) && observed.rivals.as_ref().is_none_or(|(looked_at, _)| *looked_at != number) {
-        return Plan::act(Step::LookAtRivals { number }, situation);
+    if !holds(Rule::AnnounceThenLook)
+        && let Some(plan) = broken::look_first(observed, &number)
+    {
+        return plan;
     }
     let claim = Claim::announce(number, desired.tag().clone(), account.clone(), desired.generation, tried);
     Plan::act(Step::Save { claim: Some(claim), held: None, note: None }, situation)

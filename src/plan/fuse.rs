@@ -158,6 +158,19 @@ mod tests {
     }
 
     #[test]
+    fn what_was_sent_under_the_installation_id_before_is_waited_for() {
+        let request = Request {
+            entry: entry(10_000, B, 2),
+            tags: vec![OwnerTag::parse(B).unwrap(), OwnerTag::parse(A).unwrap()],
+            known: Vec::new(),
+            looked: at(10_000),
+        };
+        let now = (Timestamp::from_second(10_000).unwrap(), at(10_000));
+        let answer = admit(&[entry(9_990, A, 1)], &request, 30, WINDOW, |_| at(9_990), now);
+        assert_eq!(answer, Admission::Unsettled(at(9_990 + 120)));
+    }
+
+    #[test]
     fn the_fuse_counts_first_attempts_of_the_last_hour() {
         let entries = [entry(10_000, A, 1), entry(10_050, A, 1), entry(10_100, B, 2)];
         assert_eq!(ask(&entries, &entry(10_200, "ccccccccccc", 3), &[], 3, 10_200), Admission::Granted);

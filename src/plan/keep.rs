@@ -136,8 +136,9 @@ fn observe(desired: &Desired, observed: &Observed, held: &Held, wish: Result<&Wi
     let edited = !fulfilled(desired, observed) || observed.asked(desired);
     let get = || Plan::act(Step::GetNumber { sid: held.sid.clone(), periodic: !edited }, looking());
     let unread = observed.number.as_ref().is_none_or(|n| n.sid != held.sid);
+    let lost = observed.reported.lost && holds(Rule::FreshLookOfLost);
     // Of a lost number only a fresh look tells that it is back: a list may be of before.
-    if unread && !observed.number_gone && (edited || observed.memory.suspect || observed.reported.lost) {
+    if unread && !observed.number_gone && (edited || observed.memory.suspect || lost) {
         return get();
     }
     let Some(number) = look_at(observed, held) else {

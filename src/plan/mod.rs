@@ -10,6 +10,7 @@
 
 mod acquire;
 pub mod audit;
+pub(crate) mod broken;
 mod by_hand;
 pub mod claim;
 pub mod desired;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
-use crate::api::conditions::{ConditionType, Reason, find, is_true};
+use crate::api::conditions::{ConditionType, Reason, is_true};
 use crate::api::v1alpha1::{ClinicPhoneNumberStatus, HttpMethod, Origin};
 use crate::domain::{
     AccountSid, AvailableNumber, CountryCode, E164, Field, IncomingNumber, Meaning, Moment, NumberPrices,
@@ -17,7 +17,7 @@ use crate::domain::{
 
 use super::fuse::Admission;
 use super::refusal::{self, Refusal};
-use super::{AccountList, Claim, Desired, ObjectKey, Post, Rule, holds};
+use super::{AccountList, Claim, Desired, ObjectKey, Post, Rule, broken, holds};
 
 /// How old a list may be on which something is decided: long enough for the list of a large account to be shared.
 const RECENT: Duration = Duration::from_secs(60);
@@ -250,13 +250,6 @@ pub struct Observed {
     pub place: Option<AvailableNumber>,
 }
 
-/// Whether a status says that its number is lost. It says so until the number is seen again or given up: also while something
-/// else, such as a rejected token, is what `Ready` and `Stalled` tell.
-pub fn is_lost(status: &ClinicPhoneNumberStatus) -> bool {
-    let acquired = find(&status.conditions, ConditionType::NumberAcquired);
-    acquired.is_some_and(|c| c.reason == Reason::NumberLost.as_str())
-}
-
 impl Observed {
     /// Starts a pass from what status says and what this process remembers.
     pub fn begin(status: Option<&ClinicPhoneNumberStatus>, memory: Memory, now: Moment, window: Duration) -> Self {
@@ -277,7 +270,7 @@ impl Observed {
                 .conditions
                 .iter()
                 .any(|c| c.type_ == "Ready" && c.reason == Reason::AwaitingApproval.as_str()),
-            lost: is_lost(status),
+            lost: status.is_lost(),
             ignored_forget: status.ignored_forget_number.clone(),
             out_of_service: stalled(&[Reason::NumberLost, Reason::NumberClaimedElsewhere, Reason::DriftContested]),
             inbound: is_true(&status.conditions, ConditionType::InboundSms),
@@ -319,15 +312,6 @@ impl Observed {
             self.memory.sight = Some((claim.number.clone(), claim.attempts, claim.releasing, now));
             self.memory.absences = 0;
             self.memory.absent_at = None;
-        }
-    }
-
-    /// What [`Rule::WindowByOwnSight`] is against: the window as the time in status and the wall clock tell it.
-    #[cfg(test)]
-    pub fn sight_by_wall(&mut self, now: crate::domain::Now) {
-        let stamped = self.claim.as_ref().and_then(|c| c.last_attempt_at);
-        if let (Some(stamped), Some((.., first))) = (stamped, &mut self.memory.sight) {
-            *first = now.boot.before(Duration::try_from(now.wall.duration_since(stamped)).unwrap_or_default());
         }
     }
 
@@ -470,15 +454,12 @@ impl Observed {
             self.rivals = None;
         }
         self.memory.answered_at = Some(now);
+        let answer = if holds(Rule::AmbiguousIsNoRefusal) { answer } else { answer.map_err(broken::doubt_as_refusal) };
         match answer {
             Ok(number) => {
                 self.accepted = true;
                 self.number_gone = false;
                 self.number = Some(number);
-            }
-            Err(trouble) if trouble.meaning == Meaning::Ambiguous && !holds(Rule::AmbiguousIsNoRefusal) => {
-                self.claim = self.claim.as_ref().map(Claim::answered);
-                self.refused = Some(Trouble { meaning: Meaning::RefusedNumber, ..trouble });
             }
             Err(trouble) => match trouble.meaning {
                 Meaning::RefusedNumber | Meaning::RefusedOtherwise => {

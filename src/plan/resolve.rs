@@ -12,8 +12,8 @@ use crate::domain::{IncomingNumber, Meaning, Moment, Now};
 use super::acquire::Permission;
 use super::observed::StampView;
 use super::{
-    Claim, Desired, Kind, Note, Observed, Plan, Post, Rule, Situation, Step, Wish, acquire, holds, price, record,
-    setback,
+    Claim, Desired, Kind, Note, Observed, Plan, Post, Rule, Situation, Step, Wish, acquire, broken, holds, price,
+    record, setback,
 };
 
 /// After so many attempts on one number no more are made.
@@ -44,20 +44,10 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, claim: &Claim, now: N
     if let Some(plan) = setback::after_trouble(desired, observed, now) {
         return plan;
     }
-    if !holds(Rule::SentNeverYields) {
-        match &observed.rivals {
-            Some((looked_at, rivals)) if looked_at == number => {
-                if !rivals.is_empty() {
-                    return settle(desired, claim, ClaimOutcome::Abandoned, true);
-                }
-            }
-            _ => {
-                return Plan::act(
-                    Step::LookAtRivals { number: number.clone() },
-                    resolving("looking at others' claims"),
-                );
-            }
-        }
+    if !holds(Rule::SentNeverYields)
+        && let Some(plan) = broken::yield_after_sending(desired, observed, claim)
+    {
+        return plan;
     }
     // Whatever is decided from now on needs a list that began after the last thing that was sent.
     let sent = observed.memory.sight.as_ref().map(|(.., first)| *first).unwrap_or_default();
@@ -223,7 +213,7 @@ fn again(desired: &Desired, observed: &Observed, claim: &Claim, post: Post, now:
 }
 
 /// Ends the claim. An exact number is never followed by another one.
-fn settle(desired: &Desired, claim: &Claim, outcome: ClaimOutcome, never_again: bool) -> Plan {
+pub(super) fn settle(desired: &Desired, claim: &Claim, outcome: ClaimOutcome, never_again: bool) -> Plan {
     let number = &claim.number;
     let exact = desired.wish.as_ref().is_ok_and(|w| w.exact.as_ref() == Some(number));
     let (situation, text) = match outcome {

@@ -2,7 +2,6 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::observed::is_lost;
 use super::wiring::{look_at, wiring};
 use super::{Claim, Desired, Observed, Situation, by_hand, price};
 use crate::api::conditions;
@@ -47,7 +46,7 @@ fn ignored_word(
 ) -> Option<String> {
     let held = observed.held.as_ref().filter(|held| desired.forgets(held))?;
     let ignored = old.ignored_forget_number.as_deref() == Some(held.number.as_str());
-    let counts = is_lost(old) && is_lost(new) && !ignored;
+    let counts = old.is_lost() && new.is_lost() && !ignored;
     (!counts).then(|| held.number.to_string())
 }
 

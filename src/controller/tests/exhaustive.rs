@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use super::chance::Draw;
+use cpn_env::chance::Chance;
+
 use super::fault::{Fault, Kind, faults};
 use super::hub::{Hub, Strike};
 use super::lives::{Life, lives};
@@ -17,8 +18,8 @@ pub type Schedule = BTreeMap<usize, Fault>;
 
 /// Calls that are struck, and what chooses by what.
 #[derive(Clone)]
-pub struct Chance {
-    pub draw: Draw,
+pub struct Drawn {
+    pub chance: Chance,
     pub at: BTreeSet<usize>,
 }
 
@@ -30,14 +31,12 @@ pub struct Case {
     /// Faults by the name of the call.
     pub script: Vec<Strike>,
     /// Faults that chance chooses.
-    pub chance: Option<Chance>,
+    pub drawn: Option<Drawn>,
     /// What a person does in the middle of a call.
     pub meanwhile: Option<fn(&Hub)>,
     /// A transport that does what the real one must not.
     pub retries: bool,
     pub redirects: bool,
-    /// Its calls are told, also where nothing is wrong.
-    pub told: bool,
 }
 
 impl From<Schedule> for Case {
@@ -55,7 +54,7 @@ pub struct Ran {
 
 fn refused_for_good(life: &Life, case: &Case) -> bool {
     let faults = case.schedule.values().chain(case.script.iter().map(|(.., fault)| fault));
-    life.exact && (case.chance.is_some() || faults.into_iter().any(|f| *f == Fault::Refuse))
+    life.exact && (case.drawn.is_some() || faults.into_iter().any(|f| *f == Fault::Refuse))
 }
 
 /// Where log lines go.
@@ -87,7 +86,7 @@ pub fn run(life: &Life, mode: Mode, case: &Case) -> Ran {
             let mut inner = world.hub.inner();
             inner.faults.clone_from(&case.schedule);
             inner.script.clone_from(&case.script);
-            inner.chance.clone_from(&case.chance);
+            inner.drawn.clone_from(&case.drawn);
             inner.meanwhile = case.meanwhile;
             (inner.retries, inner.redirects) = (case.retries, case.redirects);
         }
@@ -98,7 +97,7 @@ pub fn run(life: &Life, mode: Mode, case: &Case) -> Ran {
         let most = sold.values().map(Vec::len).max().unwrap_or(0);
         let violations = world.hub.inner().violations.join("; ");
         let logged = String::from_utf8_lossy(&logged.lock().unwrap()).into_owned();
-        assert!(logged.contains("reconcil") || logged.contains("step"), "nothing is logged, so nothing is searched");
+        assert!(logged.contains("step"), "nothing is logged, so nothing is searched");
         let kept = world.keeps_secrets(&logged);
         let total: usize = sold.values().map(Vec::len).sum();
         let problem = if !violations.is_empty() {
@@ -112,10 +111,10 @@ pub fn run(life: &Life, mode: Mode, case: &Case) -> Ran {
         } else if lived.is_ok() && most < life.sales && !life.unsold {
             Some(format!("{most} sales instead of {}", life.sales))
         } else {
-            let told = if case.schedule.is_empty() && case.chance.is_none() { world.told() } else { Ok(()) };
+            let told = if case.schedule.is_empty() && case.drawn.is_none() { world.told() } else { Ok(()) };
             lived.and(told).and(kept).err()
         };
-        let log = if problem.is_some() || case.told { world.log() } else { String::new() };
+        let log = if problem.is_some() { world.log() } else { String::new() };
         let calls = std::mem::take(&mut world.hub.inner().calls);
         Ran { calls, problem, log }
     })

@@ -81,7 +81,7 @@ pub struct Inner {
     /// Every call gives way to the other passes that are under way.
     pub lockstep: bool,
     /// Faults that chance chooses.
-    pub chance: Option<super::exhaustive::Chance>,
+    pub drawn: Option<super::exhaustive::Drawn>,
     /// What a person does in the middle of a call.
     pub meanwhile: Option<fn(&Hub)>,
     /// Faults by the name of a call of process 0 and how many of that name came before.
@@ -166,9 +166,9 @@ impl Hub {
             inner.calls.push(kind.clone());
             let nth = inner.calls.iter().filter(|k| k.name == kind.name).count();
             let scripted = inner.script.iter().find(|(name, n, _)| *name == kind.name && *n == nth).map(|(.., f)| *f);
-            let chosen = inner.chance.as_mut().filter(|c| c.at.contains(&ordinal)).map(|c| {
+            let chosen = inner.drawn.as_mut().filter(|d| d.at.contains(&ordinal)).map(|d| {
                 let fitting = fault::faults(kind);
-                fitting[c.draw.of(fitting.len())]
+                fitting[d.chance.below(fitting.len())]
             });
             inner.faults.get(&ordinal).copied().or(scripted).or(chosen)
         } else {

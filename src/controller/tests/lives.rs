@@ -153,6 +153,11 @@ fn rewrite(w: &mut World) {
     w.hub.go_by(Duration::from_secs(7200));
 }
 
+/// Four times, and how it ends.
+fn rewritten(end: fn(&World) -> bool) -> Vec<(Act, fn(&World) -> bool)> {
+    vec![(Do(buy), wired), (Do(rewrite), wired), (Do(rewrite), wired), (Do(rewrite), wired), (Do(rewrite), end)]
+}
+
 fn lose(w: &mut World) {
     w.release_by_hand(&held(w));
     w.ask("a");
@@ -181,16 +186,7 @@ pub fn lives_of_scenarios() -> Vec<Life> {
     let life = |name, acts| Life { name, acts, sales: 1, exact: false, unsold: true, resources: 1 };
     vec![
         life("purchase, or deletion", vec![(Do(buy), |w| wired(w) || w.gone("a"))]),
-        life(
-            "two writers",
-            vec![
-                (Do(buy), wired),
-                (Do(rewrite), wired),
-                (Do(rewrite), wired),
-                (Do(rewrite), wired),
-                (Do(rewrite), |w| w.stalled("a", "DriftContested")),
-            ],
-        ),
+        life("two writers", rewritten(|w| w.stalled("a", "DriftContested"))),
     ]
 }
 
@@ -781,14 +777,8 @@ pub fn lives() -> Vec<Life> {
         life(
             "somebody keeps changing it back",
             1,
-            vec![
-                (Do(buy), wired),
-                (Do(rewrite), wired),
-                (Do(rewrite), wired),
-                (Do(rewrite), wired),
-                // Or wired once more: repairs are not remembered over a restart.
-                (Do(rewrite), |w| w.stalled("a", "DriftContested") || wired(w)),
-            ],
+            // Or wired once more: repairs are not remembered over a restart.
+            rewritten(|w| w.stalled("a", "DriftContested") || wired(w)),
         ),
         life(
             "a price above the limit, then a higher limit",

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use kube::ResourceExt as _;
 
-use crate::api::v1alpha1::{ClaimOutcome, ClinicPhoneNumber, CredentialsSecretRef};
+use crate::api::v1alpha1::{ClaimOutcome, ClinicPhoneNumber, ClinicPhoneNumberStatus, CredentialsSecretRef};
 use crate::domain::{AccountSid, E164, OwnerTag, PhoneNumberSid};
 
-use super::super::observed::is_lost;
 use super::super::{Claim, ObjectKey};
 use super::Ids;
 
@@ -78,7 +77,7 @@ impl Subject {
             record,
             sent,
             deleting: resource.metadata.deletion_timestamp.is_some(),
-            lost: status.is_some_and(is_lost),
+            lost: status.is_some_and(ClinicPhoneNumberStatus::is_lost),
             key,
         }
     }

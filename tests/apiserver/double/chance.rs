@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::both::{Both, put};
 use super::script::{claimed, config_maps, numbers, spec};
-use crate::drills::chance::Chance;
 use crate::harness::{Outcome, number};
+use cpn_env::chance::Chance;
 
 /// Some five seconds.
 const CALLS: usize = 600;
@@ -20,7 +20,7 @@ const OUTCOMES: [&str; 4] = ["Unknown", "Unknown", "Refused", "Held"];
 
 /// Calls until one is answered differently.
 pub async fn play(both: &mut Both, namespace: &str) -> Outcome {
-    let mut chance = Chance::new()?;
+    let mut chance = Chance::from_env("DRILL_SEED")?;
     eprintln!("DRILL_SEED={}", chance.seed);
     let mut answers = BTreeMap::<u16, usize>::new();
     for call in 0..CALLS {

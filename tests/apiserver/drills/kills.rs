@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use clinic_phone_operator::api::{ClinicPhoneNumber, REQUESTED_AT};
 use clinic_phone_operator::domain::{AccountSid, InstallationId};
 use clinic_phone_operator::simulator::{Behaviour, Fault, FaultSpec};
+use cpn_env::chance::Chance;
 use kube::Api;
 use serde_json::{Value, json};
 
-use super::chance::Chance;
 use super::door::{Door, When};
 use crate::harness::{Outcome, PATIENCE, number, refusal, with_ns_for};
 use crate::program::{Installed, Running, SHORT};
@@ -129,7 +129,7 @@ impl<'a> Drill<'a> {
                 world.secret_in(namespace, &format!("account-{n}"), &data).await?;
             }
         }
-        let mut chance = Chance::new()?;
+        let mut chance = Chance::from_env("DRILL_SEED")?;
         let installation = InstallationId::parse(&world.installation)?;
         let line = |(n, namespace): (usize, &String)| {
             let (namespace, name) = (namespace.clone(), format!("line-{n}"));

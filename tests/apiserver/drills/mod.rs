@@ -3,7 +3,6 @@
 //! Each drill is one accident and ends with exact counts of what the simulated Twilio sold and took back. Moments are made by
 //! progress, never by time: [`door`] stands between one operator and everything that it calls, and stops a call there.
 
-pub mod chance;
 mod crd;
 mod door;
 mod etcd;

@@ -21,6 +21,7 @@
 
 pub mod audit;
 pub mod binaries;
+pub mod chance;
 mod control_plane;
 pub mod double;
 mod error;
