@@ -39,6 +39,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The longest that a call to Twilio takes.
 pub const CALL: Duration = Duration::from_secs(1);
+/// How long after it was asked for a stamp may be used. Writing it takes milliseconds, and a second was too little once on a
+/// machine that was busy with other control planes: nothing was sent, and it was stamped again, as it has to be.
+pub const SEND: Duration = Duration::from_secs(2);
 /// Longer than anything that was sent may take: the time to send, the call, and the kernel's patience.
 pub const WINDOW: Duration = Duration::from_secs(4);
 
@@ -250,7 +253,7 @@ impl World {
                 observe_interval: self.options.observe,
             },
             settle_window: WINDOW,
-            send_within: CALL,
+            send_within: SEND,
             max_purchases_per_hour: self.options.limit,
             namespaces: self.namespaces.clone(),
             operator_namespace: self.space.namespace.clone(),
