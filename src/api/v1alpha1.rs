@@ -54,7 +54,7 @@ pub use crate::domain::{Capability, HttpMethod};
     validation = Rule::new("self.adoptionPolicy == 'Never' || has(self.phoneNumber)").message("adoption needs phoneNumber: the number to take over").field_path(".adoptionPolicy"),
     validation = Rule::new("!has(self.maxMonthlyPrice) || has(self.search)").message("maxMonthlyPrice needs search.country and type: they give the price").field_path(".maxMonthlyPrice"),
     validation = Rule::new("self.purchasePolicy != 'Never' || has(self.phoneNumber)").message("purchasePolicy: Never only adopts: name phoneNumber").field_path(".purchasePolicy"),
-    validation = Rule::new("!has(self.releaseConfirmation) || self.deletionPolicy == 'Release'").message("releaseConfirmation needs deletionPolicy: Release").field_path(".releaseConfirmation")
+    validation = Rule::new("!has(self.releaseConfirmation) || self.deletionPolicy == 'Release' || (oldSelf.hasValue() && has(oldSelf.value().releaseConfirmation) && oldSelf.value().releaseConfirmation == self.releaseConfirmation)").optional_old_self(true).message("releaseConfirmation needs deletionPolicy: Release").field_path(".releaseConfirmation")
 )]
 pub struct ClinicPhoneNumberSpec {
     /// The Secret in the same namespace that holds the clinic's Twilio credentials.
@@ -466,7 +466,7 @@ pub struct ClinicPhoneNumberStatus {
     /// When the candidates were first found as they stand here; a search that finds the same ones does not move it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub candidates_as_of: Option<Time>,
-    /// The message webhook as it stands at Twilio.
+    /// The message webhook as it was set up last. Whether Twilio still has it so is what `InboundSms` says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<WebhookStatus>,
     /// Price of the number a month, as Twilio told it before the purchase; before that, of the numbers that are searched. There
@@ -592,7 +592,7 @@ pub struct Candidate {
     pub capabilities: Vec<Capability>,
 }
 
-/// The message webhook as it stands at Twilio.
+/// The message webhook as it was set up last.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WebhookStatus {

@@ -57,12 +57,11 @@ pub async fn run(args: &RunArgs, clock: SharedClock, stop: CancellationToken) ->
             tracing::info!("stopping: nothing new is sent, what was sent is recorded");
         }
     });
-    let ended = controller.await.context("the controller ended unexpectedly")?;
+    controller.await.context("the controller ended unexpectedly")?;
     told.abort();
     audit.abort();
     admin_stop.cancel();
     admin.await.context("the admin endpoints ended unexpectedly")??;
-    ended?;
     tracing::info!("stopped");
     Ok(())
 }

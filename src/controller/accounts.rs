@@ -23,6 +23,9 @@ const PROBE: (Duration, Duration) = (Duration::from_secs(15 * 60), Duration::fro
 /// For so long it is remembered that credentials were accepted: longer than any interval between looks.
 const ACCEPTED: Duration = Duration::from_secs(25 * 3600);
 
+/// For so long it is remembered that a SID is gone.
+const GONE: Duration = Duration::from_secs(3600);
+
 /// Which calls go first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
@@ -63,6 +66,8 @@ struct Gate {
     accepted: HashMap<[u8; 32], Moment>,
     /// What numbers cost, by the credentials that read it: others may be of another account in truth.
     prices: HashMap<([u8; 32], CountryCode), (NumberPrices, Moment)>,
+    /// SIDs that Twilio does not know, and when it said so.
+    gone: HashMap<PhoneNumberSid, Moment>,
     listing: bool,
     waiting: Vec<ObjectKey>,
 }
@@ -172,6 +177,27 @@ impl Accounts {
         std::mem::take(&mut gate.waiting)
     }
 
+    /// Drops the list: something changed since that a resource to come must not miss.
+    pub fn unlist(&self, account: &AccountSid) {
+        if let Some(gate) = self.locked().get_mut(account) {
+            gate.listed = None;
+        }
+    }
+
+    /// Notes that Twilio does not know this SID. SIDs are not given out again.
+    pub fn gone(&self, account: &AccountSid, sid: &PhoneNumberSid, now: Moment) {
+        if let Some(gate) = self.locked().get_mut(account) {
+            gate.gone.retain(|_, at| now.since(*at) < GONE);
+            gate.gone.insert(sid.clone(), now);
+        }
+    }
+
+    /// Whether that was noted lately.
+    pub fn is_gone(&self, account: &AccountSid, sid: &PhoneNumberSid, now: Moment) -> bool {
+        let gates = self.locked();
+        gates.get(account).and_then(|gate| gate.gone.get(sid)).is_some_and(|at| now.since(*at) < GONE)
+    }
+
     /// The prices of a country, if these credentials read them in a reading that began after `after`.
     pub fn prices(
         &self,
@@ -218,6 +244,7 @@ impl Accounts {
             }
             Err(trouble)
                 if trouble.meaning == Meaning::Credentials
+                    && !trouble.lacks_a_right()
                     && matches!(trouble.class, Class::CredentialsRejected | Class::AccountSuspended) =>
             {
                 gate.accepted.remove(fingerprint);

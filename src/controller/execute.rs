@@ -7,6 +7,7 @@ use kube::api::{ListParams, Patch, PatchParams};
 
 use crate::api::v1alpha1::{ClaimOutcome, ClinicPhoneNumber};
 use crate::api::{FINALIZER, GROUP};
+use crate::clock::Fence;
 use crate::domain::{AccountSid, E164, Field, Moment, PhoneNumberSid, Search, Trouble};
 use crate::plan::fuse::{Admission, Entry, Purpose, Request};
 use crate::plan::observed::{Rival, StampView};
@@ -74,10 +75,11 @@ impl Pass<'_> {
             }
             Step::Release { sid, number } => return self.release(&sid, &number).await,
             Step::RemoveFinalizer { note } => {
-                self.finalizer(false).await?;
+                // Told first: once the finalizer is off nobody comes back to it. Told again where taking it off fails.
                 if let Some(note) = note {
                     events::tell(self.context, &self.object, &note).await;
                 }
+                self.finalizer(false).await?;
                 return Ok(Flow::Gone);
             }
         }
@@ -154,7 +156,7 @@ impl Pass<'_> {
         let result = context.twilio.numbers(&credentials).await;
         if let Some(numbers) = self.ended(&account, &fingerprint, result) {
             let list = AccountList::new(account.clone(), started, numbers);
-            let lacks = self.still_there(&credentials, lacking(context, &list)).await;
+            let lacks = self.still_there(&credentials, &account, lacking(context, &list)).await;
             let listed = Listed { list: Arc::new(list), lacks: lacks.into() };
             self.learn_listed(&listed);
             fetch.listed = Some(listed);
@@ -169,13 +171,21 @@ impl Pass<'_> {
     async fn still_there(
         &self,
         credentials: &Credentials,
+        account: &AccountSid,
         lacks: Vec<(PhoneNumberSid, E164)>,
     ) -> Vec<(PhoneNumberSid, E164)> {
-        let mut there = Vec::new();
-        for (index, (sid, number)) in lacks.into_iter().enumerate() {
-            // Many at once are no accident of one person: such a list is not believed, whatever else is said.
-            let gone = index < EXCUSES && matches!(self.context.twilio.number(credentials, &sid).await, Ok(None));
-            if !gone {
+        let accounts = &self.context.accounts;
+        let (mut there, mut asked) = (Vec::new(), 0);
+        for (sid, number) in lacks {
+            if accounts.is_gone(account, &sid, self.context.now().boot) {
+                continue;
+            }
+            asked += 1;
+            // Many at once are no accident of one person: such a list is not believed, whatever else is said. Every list asks after
+            // some more of them.
+            if asked <= EXCUSES && matches!(self.context.twilio.number(credentials, &sid).await, Ok(None)) {
+                accounts.gone(account, &sid, self.context.now().boot);
+            } else {
                 there.push((sid, number));
             }
         }
@@ -191,6 +201,7 @@ impl Pass<'_> {
     async fn get(&mut self, sid: &PhoneNumberSid, lane: Lane) -> Result<Flow, Error> {
         let (credentials, account, fingerprint) = self.credentials()?;
         let context = self.context;
+        self.looked_at = context.now().boot;
         let permit = match context.accounts.admit(&account, &fingerprint, lane, context.now().boot) {
             Ok(permit) => permit,
             Err(closed) => return Ok(self.closed(closed)),
@@ -225,18 +236,14 @@ impl Pass<'_> {
 
     /// Reads others' claims on this number, uncached: a LIST without a resourceVersion is answered from the latest state.
     async fn rivals(&mut self, number: E164) -> Result<(), Error> {
-        let selector = ListParams::default().fields(&format!("status.claim.phoneNumber={number}"));
-        let mut rivals = Vec::new();
-        for api in self.context.all_resources() {
-            for other in call("looking at others' claims", api.list(&selector)).await?.items {
-                let key = key(&other);
-                let Some(claim) =
-                    other.status.as_ref().and_then(|s| s.claim.as_ref()).filter(|_| key != self.desired.key)
-                else {
-                    continue;
-                };
-                if matches!(claim.outcome, ClaimOutcome::Unknown | ClaimOutcome::Held) {
-                    rivals.push(Rival { key, sent: claim.attempts > 0 || claim.outcome == ClaimOutcome::Held });
+        let mut rivals: Vec<Rival> = Vec::new();
+        // A number may be recorded where another one is claimed: what was sent for that one was not settled when it was found.
+        for field in ["status.claim.phoneNumber", "status.phoneNumber"] {
+            let selector = ListParams::default().fields(&format!("{field}={number}"));
+            for api in self.context.all_resources() {
+                for other in call("looking at others' claims", api.list(&selector)).await?.items {
+                    let rival = rival(&other, &number).filter(|rival| rival.key != self.desired.key);
+                    rivals.extend(rival.filter(|rival| rivals.iter().all(|known| known.key != rival.key)));
                 }
             }
         }
@@ -299,8 +306,9 @@ impl Pass<'_> {
         }
         // Taken before the stamp is written: whoever sees the stamp waits at least as long as this allows sending.
         let now = context.now();
-        let deadline = now.boot.after(context.settings.send_within);
+        let deadline = self.observed.deadline(now, context.settings.send_within);
         let purpose = match post {
+            Post::Buy(_) if claim.attempts > 1 => Purpose::Again,
             Post::Buy(_) => Purpose::Buy,
             Post::Adopt { .. } => Purpose::Adopt,
         };
@@ -308,7 +316,15 @@ impl Pass<'_> {
         let looked = self.observed.list.as_ref().map(|l| l.started).unwrap_or_default();
         let tags = self.desired.tags.clone();
         let request = Request { entry, tags, known: claim.accounts_for(), looked };
-        let admission = if holds(Rule::Ledger) { context.ledger.stamp(request).await? } else { Admission::Granted };
+        let admission = if holds(Rule::Ledger) { context.ledger.stamp(request).await } else { Ok(Admission::Granted) };
+        let admission = match admission {
+            Ok(admission) => admission,
+            Err(Error::Ledger(why)) => {
+                self.observed.stamp = Some(StampView::NoLedger(why));
+                return Ok(Flow::On);
+            }
+            Err(error) => return Err(error),
+        };
         if admission != Admission::Granted {
             if let Admission::Unsettled(until) = admission {
                 self.observed.memory.ledger_until = Some(until);
@@ -335,24 +351,24 @@ impl Pass<'_> {
         if claim.account != account && holds(Rule::AccountLock) {
             return Err(Error::Bug("about to send for another account".to_owned()));
         }
+        self.looked_at = context.now().boot;
         let result = match &post {
             Post::Buy(purchase) => {
                 context.twilio.buy(&credentials, purchase, &stamped.open_for(&purchase.phone_number)?).await
             }
             Post::Adopt { sid, fields } => {
-                context.twilio.update(&credentials, sid, fields, Some(&stamped.open_for(&claim.number)?)).await
+                context.twilio.update(&credentials, sid, fields, &stamped.open_for(&claim.number)?).await
             }
         };
         let now = context.now().boot;
         context.accounts.note(&account, &fingerprint, result.as_ref().map(|_| ()), now);
         if let Err(trouble) = &result {
-            let text = format!("{}: attempt {} was not answered with a sale: {trouble}", claim.number, claim.attempts);
-            events::tell(
-                context,
-                &self.object,
-                &Note { warning: true, reason: "PurchaseNotConfirmed", action: "Buy", text },
-            )
-            .await;
+            let (reason, action, what) = match &post {
+                Post::Buy(_) => ("PurchaseNotConfirmed", "Buy", "was not answered with a sale"),
+                Post::Adopt { .. } => ("AdoptionNotConfirmed", "Adopt", "to take it over was not confirmed"),
+            };
+            let text = format!("{}: attempt {} {what}: {trouble}", claim.number, claim.attempts);
+            events::tell(context, &self.object, &Note { warning: true, reason, action, text }).await;
         }
         let desired = self.desired.clone();
         self.observed.learn_answer(result, &desired, now);
@@ -366,7 +382,11 @@ impl Pass<'_> {
             Ok(permit) => permit,
             Err(closed) => return Ok(self.closed(closed)),
         };
-        let result = context.twilio.update(&credentials, sid, fields, None).await;
+        // What is written rests on a look of a moment ago: a process that stood still since does not write over what somebody
+        // else has made of the number.
+        let fence = if holds(Rule::SendFence) { self.looked_at } else { context.now().boot };
+        let fence = Fence::new(context.clock.clone(), fence.after(context.settings.send_within));
+        let result = context.twilio.update(&credentials, sid, fields, &fence).await;
         drop(permit);
         if let Some(number) = self.ended(&account, &fingerprint, result) {
             let names = fields.iter().map(|(f, _)| f.to_string()).collect::<Vec<_>>().join(", ");
@@ -401,7 +421,11 @@ impl Pass<'_> {
         let (credentials, account, fingerprint) = self.credentials()?;
         let result = self.context.twilio.release(&credentials, sid, &stamped.open_for(number)?).await;
         match self.ended(&account, &fingerprint, result) {
-            Some(Released::Done) => self.observed.released = true,
+            Some(Released::Done) => {
+                // A list of before still has the number, and the resource may be applied again within a moment.
+                self.context.accounts.unlist(&account);
+                self.observed.released = true;
+            }
             Some(Released::NotFound) => self.observed.learn_number(None),
             None => {}
         }
@@ -457,6 +481,16 @@ fn lacking(context: &super::Context, list: &AccountList) -> Vec<(PhoneNumberSid,
         }
     }
     lacking
+}
+
+/// What another resource has to do with a number, if anything.
+fn rival(other: &ClinicPhoneNumber, number: &E164) -> Option<Rival> {
+    let status = other.status.as_ref()?;
+    let recorded = status.phone_number.as_deref() == Some(number.as_str());
+    let claim = status.claim.as_ref().filter(|c| c.phone_number == number.as_str());
+    let claim = claim.filter(|c| matches!(c.outcome, ClaimOutcome::Unknown | ClaimOutcome::Held));
+    let sent = recorded || claim.is_some_and(|c| c.attempts > 0 || c.outcome == ClaimOutcome::Held);
+    (recorded || claim.is_some()).then(|| Rival { key: key(other), sent })
 }
 
 fn key(object: &ClinicPhoneNumber) -> ObjectKey {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use crate::clock::SharedClock;
@@ -114,9 +114,8 @@ impl Ledger {
             .and_then(|d| d.get(STAMPS))
             .cloned()
             .unwrap_or_default();
-        let now = self.clock.now().whole_seconds();
-        let entries = parse(&text, now.wall)?;
-        known.see(&entries, now.boot);
+        let entries = parse(&text)?;
+        known.see(&entries, self.clock.now().whole_seconds().boot);
         Ok(entries)
     }
 
@@ -151,7 +150,9 @@ impl Ledger {
         if entries.len() == before {
             return Ok(answers);
         }
-        let text = render(&entries, now.wall).ok_or_else(|| {
+        entries.retain(|e| fuse::is_kept(e, known.sight(e).min(now.boot), self.window, (now.wall, now.boot)));
+        let needed = |e: &Entry| fuse::is_needed(e, known.sight(e).min(now.boot), (now.wall, now.boot));
+        let text = render(&entries, needed).ok_or_else(|| {
             TryAgain::Failed(
                 "more stamps within an hour than a ConfigMap can hold; lower --max-purchases-per-hour".to_owned(),
             )
@@ -206,17 +207,18 @@ fn empty() -> ConfigMap {
 }
 
 /// One line a stamp: time, tag, number, account, purpose.
-pub(crate) fn parse(text: &str, now: Timestamp) -> Result<Vec<Entry>, String> {
-    let mut entries = Vec::new();
-    for (index, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
-        let entry = parse_line(line).ok_or_else(|| {
-            format!("line {} of ConfigMap {NAME} is not <time> <tag> <number> <account> <buy|adopt>: mend it, nothing is bought until then", index + 1)
-        })?;
-        if now.duration_since(entry.at) < SignedDuration::try_from(fuse::KEPT).unwrap_or_default() {
-            entries.push(entry);
-        }
-    }
-    Ok(entries)
+pub(crate) fn parse(text: &str) -> Result<Vec<Entry>, String> {
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    lines
+        .map(|(index, line)| {
+            parse_line(line).ok_or_else(|| {
+                format!(
+                    "line {} of ConfigMap {NAME} is not <time> <tag> <number> <account> <buy|again|adopt>: mend it, nothing is bought until then",
+                    index + 1
+                )
+            })
+        })
+        .collect()
 }
 
 fn parse_line(line: &str) -> Option<Entry> {
@@ -228,6 +230,7 @@ fn parse_line(line: &str) -> Option<Entry> {
         account: AccountSid::parse(words.next()?).ok()?,
         purpose: match words.next()? {
             "buy" => Purpose::Buy,
+            "again" => Purpose::Again,
             "adopt" => Purpose::Adopt,
             _ => return None,
         },
@@ -235,12 +238,12 @@ fn parse_line(line: &str) -> Option<Entry> {
     words.next().is_none().then_some(entry)
 }
 
-/// The text, or `None` when what decisions need does not fit. When it is tight, stamps older than an hour go first: the
-/// fuse does not count them, and every window is shorter.
-pub(crate) fn render(entries: &[Entry], now: Timestamp) -> Option<String> {
+/// The text, or `None` when what decisions need does not fit. When it is tight, the others go first.
+pub(crate) fn render(entries: &[Entry], needed: impl Fn(&Entry) -> bool) -> Option<String> {
     let line = |e: &Entry| {
         let purpose = match e.purpose {
             Purpose::Buy => "buy",
+            Purpose::Again => "again",
             Purpose::Adopt => "adopt",
         };
         format!("{} {} {} {} {purpose}\n", e.at, e.tag, e.number, e.account)
@@ -249,9 +252,8 @@ pub(crate) fn render(entries: &[Entry], now: Timestamp) -> Option<String> {
     if all.len() <= FULL_BYTES {
         return Some(all);
     }
-    let recent: String =
-        entries.iter().filter(|e| now.duration_since(e.at) < SignedDuration::from_hours(1)).map(line).collect();
-    (recent.len() <= FULL_BYTES).then_some(recent)
+    let needed: String = entries.iter().filter(|e| needed(e)).map(line).collect();
+    (needed.len() <= FULL_BYTES).then_some(needed)
 }
 
 #[cfg(test)]
@@ -269,26 +271,25 @@ mod tests {
     }
 
     #[test]
-    fn the_text_reads_back_and_forgets_after_a_day() {
-        let now = Timestamp::from_second(1_000_000).unwrap();
-        let entries = [entry(1_000_000 - 86_401, 1), entry(1_000_000 - 86_399, 2), entry(999_999, 3)];
-        let text = render(&entries, now).unwrap();
-        assert_eq!(parse(&text, now).unwrap(), entries[1..].to_vec());
+    fn the_text_reads_back() {
+        let again = Entry { purpose: Purpose::Again, ..entry(999_998, 2) };
+        let entries = vec![entry(0, 1), entry(1_000_000 - 86_399, 2), again, entry(999_999, 3)];
+        assert_eq!(parse(&render(&entries, |_| true).unwrap()).unwrap(), entries);
     }
 
     #[test]
     fn a_line_that_cannot_be_read_stops_everything() {
-        assert!(parse("yesterday abc\n", Timestamp::UNIX_EPOCH).unwrap_err().contains("line 1"));
+        assert!(parse("yesterday abc\n").unwrap_err().contains("line 1"));
     }
 
     #[test]
     fn ten_thousand_stamps_fit_and_old_ones_go_first() {
-        let now = Timestamp::from_second(1_000_000).unwrap();
+        let needed = |e: &Entry| e.at.as_second() == 999_999;
         let fresh: Vec<_> = (0..10_000).map(|i| entry(999_999, i)).collect();
-        assert_eq!(parse(&render(&fresh, now).unwrap(), now).unwrap().len(), 10_000);
+        assert_eq!(parse(&render(&fresh, needed).unwrap()).unwrap().len(), 10_000);
         let mixed: Vec<_> = (0..10_000).map(|i| entry(990_000, i)).chain(fresh.iter().cloned()).collect();
-        assert_eq!(parse(&render(&mixed, now).unwrap(), now).unwrap(), fresh);
+        assert_eq!(parse(&render(&mixed, needed).unwrap()).unwrap(), fresh);
         let many: Vec<_> = (0..20_000).map(|i| entry(999_999, i)).collect();
-        assert_eq!(render(&many, now), None);
+        assert_eq!(render(&many, needed), None);
     }
 }

@@ -4,7 +4,7 @@ use kube::ResourceExt as _;
 
 use crate::api::ClinicPhoneNumber;
 use crate::clock::Fence;
-use crate::domain::E164;
+use crate::domain::{E164, Moment};
 use crate::plan::{Claim, Desired, Held, Observed, Rule, Situation, broken, holds, status};
 use crate::twilio::Credentials;
 
@@ -40,6 +40,8 @@ pub(super) struct Pass<'a> {
     pub credentials: Option<Credentials>,
     pub stamped: Option<Stamped>,
     pub release: Option<Stamped>,
+    /// When the look at the number began on which an update rests.
+    pub looked_at: Moment,
 }
 
 impl<'a> Pass<'a> {
@@ -65,6 +67,7 @@ impl<'a> Pass<'a> {
             credentials: None,
             stamped: None,
             release: None,
+            looked_at: Moment::default(),
         }
     }
 
@@ -80,7 +83,7 @@ impl<'a> Pass<'a> {
         let old = self.observed;
         let entry = Entry { uid, memory: old.memory, version: object.resource_version() };
         let mut next = Self::begin(self.context, object, entry);
-        let same = |a: &Claim, b: &Claim| (&a.number, a.attempts, &a.account) == (&b.number, b.attempts, &b.account);
+        let same = |a: &Claim, b: &Claim| a.identity() == b.identity() && a.account == b.account;
         if let (Some(sent), Some(claim)) = (sent, &next.observed.claim)
             && same(&sent, claim)
         {
@@ -88,6 +91,7 @@ impl<'a> Pass<'a> {
             next.observed.refused = old.refused;
             next.observed.ambiguous = old.ambiguous;
             next.observed.number = old.number;
+            next.looked_at = self.looked_at;
         }
         next
     }

@@ -10,6 +10,7 @@ use kube::runtime::controller::{Config, Controller, Error as ControllerError};
 use kube::runtime::{Predicate as _, PredicateConfig, WatchStreamExt as _, predicates, watcher};
 
 use crate::admin::Readiness;
+use crate::plan::ObjectKey;
 
 use super::context::{Context, Ends};
 use super::error::Error;
@@ -17,6 +18,8 @@ use super::reconcile::{after_error, reconcile};
 
 /// Changes of one object that come within this time are looked at together.
 const DEBOUNCE: Duration = Duration::from_millis(20);
+/// How long to wait before the ledger is read again at the start.
+const LEDGER_PAUSE: Duration = Duration::from_secs(5);
 /// What readiness waits for.
 pub const WATCH: &str = "the list of ClinicPhoneNumbers";
 /// What readiness waits for.
@@ -24,11 +27,15 @@ pub const LEDGER: &str = "the ledger";
 
 /// Runs until the context's stop, then lets every pass that is under way come to its end.
 ///
-/// # Errors
-/// When the ledger cannot be read at the start: nothing could be bought.
-pub async fn run(context: Arc<Context>, ends: Vec<Ends>, readiness: Arc<Readiness>) -> Result<(), Error> {
-    context.ledger.prime().await?;
-    readiness.reached(LEDGER);
+/// While the ledger cannot be read nothing is bought and the process is not ready; numbers that are held are kept all the same.
+pub async fn run(context: Arc<Context>, ends: Vec<Ends>, readiness: Arc<Readiness>) {
+    let primed = async {
+        while let Err(error) = context.ledger.prime().await {
+            tracing::error!(%error, "nothing can be bought; trying again");
+            tokio::time::sleep(LEDGER_PAUSE).await;
+        }
+        readiness.reached(LEDGER);
+    };
     let ready = async {
         for store in &context.stores {
             if store.wait_until_ready().await.is_err() {
@@ -59,20 +66,32 @@ pub async fn run(context: Arc<Context>, ends: Vec<Ends>, readiness: Arc<Readines
                 .reconcile_on(pokes)
                 .graceful_shutdown_on(context.stop.clone().cancelled_owned())
                 .run(reconcile, after_error, Arc::clone(&context))
-                .for_each(|ended| async {
-                    match ended {
-                        // Told by `after_error` already; an object that is gone from the store needs no telling.
-                        Ok(_) | Err(ControllerError::ReconcilerFailed(..) | ControllerError::ObjectNotFound(_)) => {}
-                        Err(error) => tracing::warn!(%error, "watch"),
+                .for_each({
+                    let context = Arc::clone(&context);
+                    move |ended| {
+                        told(&context, ended.err());
+                        std::future::ready(())
                     }
                 })
         });
     futures::future::join(join_all(controllers), async {
         tokio::select! {
-            () = ready => {}
+            _ = futures::future::join(ready, primed) => {}
             () = context.stop.cancelled() => {}
         }
     })
     .await;
-    Ok(())
+}
+
+/// What becomes of a pass or a watch that failed.
+fn told(context: &Context, error: Option<ControllerError<Error, watcher::Error>>) {
+    match error {
+        // Told by `after_error` already.
+        None | Some(ControllerError::ReconcilerFailed(..)) => {}
+        // Gone without a pass of this process: what it remembers, and what it reserved, goes too.
+        Some(ControllerError::ObjectNotFound(gone)) => {
+            context.memories.forget(&ObjectKey { namespace: gone.namespace.unwrap_or_default(), name: gone.name });
+        }
+        Some(error) => tracing::warn!(%error, "watch"),
+    }
 }

@@ -67,3 +67,12 @@ pub struct Trouble {
     /// Twilio's request id, for its support.
     pub request_id: Option<String>,
 }
+
+impl Trouble {
+    /// Whether the credentials are good and lack a right: what else they may do goes on. Whoever may not even look at the
+    /// account's numbers can do nothing at all.
+    pub fn lacks_a_right(&self) -> bool {
+        let looks = matches!(self.operation, "ListIncomingPhoneNumber" | "FetchIncomingPhoneNumber");
+        self.class == Class::CredentialsRejected && self.http_status == Some(403) && !looks
+    }
+}

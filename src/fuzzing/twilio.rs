@@ -188,7 +188,7 @@ async fn operate(client: &Client, operation: &str, with: &Credentials, closed: b
         "buy" => Got::Bought(client.buy(with, &purchase(), &fence).await?),
         "update" => {
             let fields = [(Field::SmsUrl, "https://example.com/sms?key=canary".to_owned())];
-            Got::Updated(client.update(with, &sid, &fields, Some(&fence)).await?)
+            Got::Updated(client.update(with, &sid, &fields, &fence).await?)
         }
         "release" => Got::Released(client.release(with, &sid, &fence).await?),
         "account" => {

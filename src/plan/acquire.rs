@@ -120,6 +120,12 @@ fn announced<'a>(
     (claim.generation == Some(desired.generation) && fits).then_some((claim, *at))
 }
 
+/// After this moment a list tells what there is of this life of the resource: an older one may still have the number that an
+/// earlier life gave back.
+pub(super) fn of_this_life(desired: &Desired, observed: &Observed, now: Now) -> Moment {
+    observed.recent(desired, now).max(observed.memory.born)
+}
+
 /// Before an exact number is announced: is there any sense in it? Saves writing a claim only to take it back, again and
 /// again. Nothing is decided for good here; everything is looked at once more after the announcement.
 fn exact(desired: &Desired, observed: &Observed, wish: &Wish, account: &AccountSid, now: Now) -> Plan {
@@ -127,7 +133,7 @@ fn exact(desired: &Desired, observed: &Observed, wish: &Wish, account: &AccountS
         return choose(desired, observed, wish, account, None, now);
     };
     let searching = || Situation::new(Kind::Searching, format!("looking whether the account holds {number}"));
-    let after = observed.recent(desired);
+    let after = of_this_life(desired, observed, now);
     let Some(list) = observed.list_after(after) else {
         return Plan::act(Step::List { after, periodic: false }, searching());
     };
@@ -221,7 +227,7 @@ pub(super) fn none_on_offer(desired: &Desired, observed: &Observed, now: Now) ->
     if let Some(plan) = withdraw(observed, &none) {
         return plan;
     }
-    let after = observed.recent(desired);
+    let after = of_this_life(desired, observed, now);
     let Some(list) = observed.list_after(after) else {
         return Plan::act(Step::List { after, periodic: false }, none);
     };
@@ -327,7 +333,7 @@ fn look(desired: &Desired, observed: &Observed, wish: &Wish, claim: &Claim, anno
     if let Some(until) = observed.memory.ledger_until.filter(|until| *until > now.boot) {
         return unsettled(until);
     }
-    let after = observed.memory.ledger_until.unwrap_or_default().max(observed.recent(desired));
+    let after = observed.memory.ledger_until.unwrap_or_default().max(observed.recent(desired, now));
     let after = if holds(Rule::AnnounceThenLook) { after.max(announced_at) } else { after };
     let Some(list) = observed.list_after(after) else {
         return Plan::act(Step::List { after, periodic: false }, purchasing());
@@ -402,6 +408,17 @@ pub(super) fn stamp(observed: &Observed, claim: &Claim, post: Post, now: Now) ->
             Plan::rest(*until, Situation::new(Kind::PurchaseLimitReached, message))
         }
         Some(StampView::Withheld(Admission::Unsettled(until))) => unsettled(*until),
+        Some(StampView::NoLedger(why)) => {
+            let wait = setback::backoff(
+                observed.memory.failures,
+                Duration::from_millis(500),
+                Duration::from_secs(30),
+                claim.tag.spread(),
+            );
+            let kind = if claim.announced() { Kind::Purchasing } else { Kind::ResolvingPurchase };
+            let message = format!("{number}: nothing is sent, because the ledger cannot be used: {why}");
+            Plan::rest(now.boot.after(wait), Situation::new(kind, message))
+        }
         // One POST a pass: what was learnt from the first one is written down before there is another.
         _ if observed.refused.is_some() || observed.ambiguous.is_some() => Plan::rest(
             now.boot.after(Duration::from_millis(250)),

@@ -30,7 +30,7 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, wish: &Wish, now: Now
         return Plan::Rest { until, situation: None };
     }
     // The number of an earlier life of this resource may be there.
-    let after = observed.recent(desired);
+    let after = acquire::of_this_life(desired, observed, now);
     let Some(list) = observed.list_after(after) else {
         let situation = Situation::new(Kind::Searching, "looking whether the account holds this resource's number");
         return Plan::act(Step::List { after, periodic: false }, situation);

@@ -6,6 +6,8 @@ use k8s_openapi::jiff::Timestamp;
 use crate::api::v1alpha1::{self, ClaimOutcome};
 use crate::domain::{AccountSid, E164, OwnerTag, ParseError};
 
+use super::{Rule, holds};
+
 /// The most numbers that `tried` keeps; the CRD's limit.
 const TRIED: usize = 32;
 
@@ -36,7 +38,33 @@ pub struct Claim {
     pub releasing: u32,
 }
 
+/// What tells one state of a claim from another: what a first sight is of. Times in it are compared with each other and never
+/// with a clock.
+///
+/// The count of attempts alone does not: a number that was refused and is announced anew counts from zero again, and another
+/// operator may have missed everything in between.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    number: E164,
+    attempts: u32,
+    releasing: u32,
+    stamped: Option<i64>,
+    given_up: bool,
+}
+
 impl Claim {
+    /// Which state of which claim this is.
+    pub fn identity(&self) -> Identity {
+        let own = holds(Rule::SightOfThisStamp);
+        Identity {
+            number: self.number.clone(),
+            attempts: self.attempts,
+            releasing: self.releasing,
+            stamped: self.last_attempt_at.filter(|_| own).map(Timestamp::as_second),
+            given_up: own && matches!(self.outcome, ClaimOutcome::Refused | ClaimOutcome::Abandoned),
+        }
+    }
+
     /// A claim that announces `number`: nothing was sent yet.
     pub fn announce(number: E164, tag: OwnerTag, account: AccountSid, generation: i64, tried: Vec<E164>) -> Self {
         Self {

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::Timestamp;
 
 use crate::domain::{AccountSid, E164, Moment, OwnerTag};
 
@@ -20,6 +20,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 pub enum Purpose {
     /// A purchase.
     Buy,
+    /// A further attempt of a purchase whose first one was not answered: it can buy nothing more, so the fuse does not count it.
+    Again,
     /// An adoption: costs nothing, so the fuse does not count it.
     Adopt,
 }
@@ -27,7 +29,7 @@ pub enum Purpose {
 /// One stamp.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// When, by the wall clock of whoever wrote it.
+    /// When, by the wall clock of whoever wrote it, which may have been wrong.
     pub at: Timestamp,
     /// For which resource.
     pub tag: OwnerTag,
@@ -75,58 +77,52 @@ pub fn admit(
     now: (Timestamp, Moment),
 ) -> Admission {
     let Request { entry: request, tags, known, looked } = request;
-    let (wall, boot) = now;
+    let boot = now.1;
     let forgotten = |e: &&Entry| tags.contains(&e.tag) && !known.contains(&e.number);
     if let Some(until) =
         entries.iter().filter(forgotten).map(|e| first_seen(e).after(window)).max().filter(|until| until > looked)
     {
         return Admission::Unsettled(until);
     }
-    let counted = holds(Rule::Fuse)
-        && request.purpose == Purpose::Buy
-        && !entries.iter().any(|e| e.tag == request.tag && e.number == request.number && recent(e.at, wall));
-    if counted {
-        let mut purchases = first_attempts(entries, wall);
-        let limit_len = usize::try_from(limit).unwrap_or(usize::MAX);
-        if purchases.len() >= limit_len {
-            purchases.sort_unstable();
+    if holds(Rule::Fuse) && request.purpose == Purpose::Buy {
+        let mut leave: Vec<_> = entries
+            .iter()
+            .filter(|e| e.purpose == Purpose::Buy)
+            .map(|e| leaves_the_hour(e, first_seen(e), now))
+            .filter(|at| *at > boot)
+            .collect();
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        if leave.len() >= limit {
+            leave.sort_unstable();
             // The oldest of the last `limit` purchases has to leave the hour first.
-            let index = purchases.len().saturating_sub(limit_len.max(1));
-            let oldest = purchases.get(index).copied().unwrap_or(wall);
-            let age = Duration::try_from(wall.duration_since(oldest)).unwrap_or_default();
-            return Admission::FuseBlown(boot.after(HOUR.saturating_sub(age)));
+            let oldest = leave.get(leave.len().saturating_sub(limit.max(1)));
+            return Admission::FuseBlown(oldest.copied().unwrap_or(boot.after(HOUR)));
         }
     }
     Admission::Granted
 }
 
-/// When each purchase that began within the last hour was stamped first. Further attempts on the same number belong to the
-/// same purchase, unless an hour lies between.
-fn first_attempts(entries: &[Entry], wall: Timestamp) -> Vec<Timestamp> {
-    let mut stamps: std::collections::HashMap<(&OwnerTag, &E164), Vec<Timestamp>> = std::collections::HashMap::new();
-    for entry in entries.iter().filter(|e| e.purpose == Purpose::Buy) {
-        stamps.entry((&entry.tag, &entry.number)).or_default().push(entry.at);
+/// When a stamp is an hour old. One from the future was written by a clock that was wrong: its age counts from when this process
+/// saw it first.
+fn leaves_the_hour(entry: &Entry, first_seen: Moment, (wall, boot): (Timestamp, Moment)) -> Moment {
+    match Duration::try_from(wall.duration_since(entry.at)) {
+        Ok(age) => boot.after(HOUR.saturating_sub(age)),
+        Err(_) => first_seen.min(boot).after(HOUR),
     }
-    let began = |mut times: Vec<Timestamp>| {
-        times.sort_unstable();
-        let mut times = times.into_iter();
-        let first = times.next()?;
-        let hour = SignedDuration::from_hours(1);
-        Some(
-            times
-                .fold(
-                    (first, first),
-                    |(began, last), at| if at.duration_since(last) < hour { (began, at) } else { (at, at) },
-                )
-                .0,
-        )
-    };
-    stamps.into_values().filter_map(began).filter(|at| recent(*at, wall)).collect()
 }
 
-/// Within the last hour; a stamp from the future (a clock that was wrong) counts.
-fn recent(at: Timestamp, wall: Timestamp) -> bool {
-    wall.duration_since(at) < SignedDuration::from_hours(1)
+/// Whether a stamp is still of use: for a day, and as long as what was sent for it may take effect. The wall clock alone does
+/// not end it, since it may be wrong by more than a day.
+pub fn is_kept(entry: &Entry, first_seen: Moment, window: Duration, (wall, boot): (Timestamp, Moment)) -> bool {
+    let seen = boot.since(first_seen);
+    let age = Duration::try_from(wall.duration_since(entry.at)).unwrap_or(seen);
+    age < KEPT || seen < window
+}
+
+/// Whether a decision may rest on a stamp: the fuse counts it, or what was sent for it may take effect. Every window is shorter
+/// than an hour.
+pub fn is_needed(entry: &Entry, first_seen: Moment, now: (Timestamp, Moment)) -> bool {
+    leaves_the_hour(entry, first_seen, now) > now.1 || now.1.since(first_seen) < HOUR
 }
 
 #[cfg(test)]
@@ -172,12 +168,49 @@ mod tests {
 
     #[test]
     fn the_fuse_counts_first_attempts_of_the_last_hour() {
-        let entries = [entry(10_000, A, 1), entry(10_050, A, 1), entry(10_100, B, 2)];
+        let again = Entry { purpose: Purpose::Again, ..entry(10_050, A, 1) };
+        let entries = [entry(10_000, A, 1), again.clone(), entry(10_100, B, 2)];
         assert_eq!(ask(&entries, &entry(10_200, "ccccccccccc", 3), &[], 3, 10_200), Admission::Granted);
         assert_eq!(ask(&entries, &entry(10_200, "ccccccccccc", 3), &[], 2, 10_200), Admission::FuseBlown(at(13_600)));
         assert_eq!(ask(&entries, &entry(13_600, "ccccccccccc", 3), &[], 2, 13_600), Admission::Granted);
         // Another attempt on a number that was counted is free: it can buy nothing more.
-        assert_eq!(ask(&entries, &entry(10_200, A, 1), &[entry(0, A, 1).number], 2, 10_200), Admission::Granted);
+        let again = Entry { at: Timestamp::from_second(10_200).unwrap(), ..again };
+        assert_eq!(ask(&entries, &again, std::slice::from_ref(&again.number), 2, 10_200), Admission::Granted);
+    }
+
+    #[test]
+    fn a_number_that_is_given_back_and_bought_anew_is_counted_anew() {
+        let entries = [entry(10_000, A, 1), entry(10_300, A, 1)];
+        assert_eq!(ask(&entries, &entry(10_600, A, 1), &[], 2, 10_600), Admission::FuseBlown(at(13_600)));
+        assert_eq!(ask(&entries, &entry(13_600, A, 1), &[], 2, 13_600), Admission::Granted);
+    }
+
+    #[test]
+    fn an_adoption_makes_no_purchase_of_the_same_number_free() {
+        let adopt = Entry { purpose: Purpose::Adopt, ..entry(10_000, A, 1) };
+        assert!(matches!(ask(&[adopt], &entry(10_200, A, 1), &[], 0, 10_200), Admission::FuseBlown(_)));
+    }
+
+    #[test]
+    fn stamps_of_a_clock_that_was_ahead_count_for_an_hour_from_their_first_sight() {
+        let entries = [entry(900_000, A, 1)];
+        let request =
+            |now| Request { entry: entry(now, B, 2), tags: Vec::new(), known: Vec::new(), looked: Moment::default() };
+        let ask = |now: u64| {
+            let wall = Timestamp::from_second(i64::try_from(now).unwrap()).unwrap();
+            admit(&entries, &request(wall.as_second()), 1, WINDOW, |_| at(10_000), (wall, at(now)))
+        };
+        assert_eq!(ask(10_200), Admission::FuseBlown(at(13_600)));
+        assert_eq!(ask(13_600), Admission::Granted);
+    }
+
+    #[test]
+    fn a_stamp_is_kept_for_a_day_and_never_dropped_before_its_window_is_over() {
+        let now = (Timestamp::from_second(1_000_000).unwrap(), at(500));
+        let kept = |second, seen| is_kept(&entry(second, A, 1), at(seen), WINDOW, now);
+        assert!(kept(1_000_000 - 86_399, 100) && !kept(1_000_000 - 86_401, 100));
+        assert!(kept(0, 381) && !kept(0, 380), "old by a clock that may be wrong, seen a moment ago");
+        assert!(kept(2_000_000, 100), "from the future");
     }
 
     #[test]

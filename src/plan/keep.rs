@@ -43,6 +43,10 @@ fn due(desired: &Desired, observed: &Observed) -> Moment {
         return Moment::default();
     }
     match &memory.checked {
+        // What a person has to mend is looked at more often: it may be mended.
+        Some(checked) if observed.reported.out_of_service.is_some() => {
+            checked.at.after(jittered(desired).min(setback::PROBE))
+        }
         Some(checked) => checked.at.after(jittered(desired)),
         // After a restart: what is in service is looked at some time within one interval, not all at once.
         None => memory.born.after(desired.interval.mul_f64(fraction(desired))),
@@ -66,28 +70,22 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, held: &Held, now: Now
     if due > now.boot && observed.number.is_none() && observed.list.is_none() && observed.trouble.is_none() {
         return Plan::Rest { until: due, situation: None };
     }
+    // The number is looked at whatever else is wrong: it may be lost, and status speaks of it.
     let wish = wanted(desired, observed, held);
-    // While others' lists lack the number it is looked at whatever else is wrong: it may be lost, and they wait for that. So
-    // is one that a person gives up, also where the spec names the next one already.
-    if let Err(situation) = &wish
-        && !observed.memory.suspect
-        && !observed.given_up(desired)
-    {
-        return Plan::blocked(now, setback::PROBE, situation.clone());
-    }
     match setback::credentials(desired, observed, Some(&held.account), now) {
         Ok(_) => {}
         // The number works without the Secret; only looking at it does not.
         Err(Plan::Rest { until, situation: Some(situation) })
             if matches!(observed.credentials, CredentialsView::Missing(_)) =>
         {
-            return unobserved(desired, observed, until, situation.message);
+            return unobserved(desired, observed, wish, until, situation.message);
         }
         Err(plan) => return plan,
     }
     match setback::after_trouble(desired, observed, now) {
         Some(Plan::Rest { until, situation: Some(situation) }) => {
-            return unobserved(desired, observed, until, situation.message);
+            return unset(desired, observed, &wish, until, &situation)
+                .unwrap_or_else(|| unobserved(desired, observed, wish, until, situation.message));
         }
         Some(plan) => return update_refused(observed, now).unwrap_or(plan),
         None => {}
@@ -104,11 +102,33 @@ fn wanted<'a>(desired: &'a Desired, observed: &Observed, held: &Held) -> Result<
     record::contradiction(wish, held).map_or(Ok(wish), Err)
 }
 
+/// The number was looked at and is not as wanted, and to set it up has failed: what was seen is told.
+fn unset(
+    desired: &Desired,
+    observed: &Observed,
+    wish: &Result<&Wish, Situation>,
+    until: Moment,
+    trouble: &Situation,
+) -> Option<Plan> {
+    let seen = observed.number.is_some() && wish.is_ok() && !desired.suspend;
+    let wiring = wiring(desired, observed).filter(|w| seen && !w.wrong.is_empty())?;
+    let serves = wiring.inbound && in_service_before(observed);
+    let kind = if serves { Kind::Rewiring } else { Kind::ConfiguringNumber };
+    Some(Plan::rest(until, Situation { kind, message: trouble.message.clone() }))
+}
+
 /// The number serves and cannot be looked at. Where the spec as it is now was never seen in force, that is said too.
-/// What did not serve when it was seen last is not called in service because it cannot be seen now.
-fn unobserved(desired: &Desired, observed: &Observed, until: Moment, message: String) -> Plan {
-    if observed.reported.out_of_service {
-        return Plan::Rest { until, situation: None };
+/// What did not serve when it was seen last is not called in service because it cannot be seen now, and what stands against
+/// the spec still does.
+fn unobserved(
+    desired: &Desired,
+    observed: &Observed,
+    wish: Result<&Wish, Situation>,
+    until: Moment,
+    message: String,
+) -> Plan {
+    if let Some(situation) = wish.err().or(observed.reported.out_of_service.clone()) {
+        return Plan::Blocked { probe: until, situation };
     }
     let kind = match (in_service_before(observed), fulfilled(desired, observed)) {
         (false, _) => Kind::ConfiguringNumber,
@@ -153,7 +173,7 @@ fn observe(desired: &Desired, observed: &Observed, held: &Held, wish: Result<&Wi
         if !observed.number_gone {
             return get();
         }
-        return missing(desired, observed, held, now);
+        return missing(desired, observed, held, wish, now);
     };
     let wish = match wish {
         Ok(wish) => wish,
@@ -178,10 +198,10 @@ fn observe(desired: &Desired, observed: &Observed, held: &Held, wish: Result<&Wi
             let claim = Claim { tag: desired.tag().clone(), ..claim.clone() };
             return Plan::act(
                 Step::Save { claim: Some(claim), held: Some(held.clone()), note: None },
-                record::in_service(held, wish),
+                record::in_service(number, wish),
             );
         }
-        return Plan::rest(next, record::in_service(held, wish));
+        return Plan::rest(next, record::in_service(number, wish));
     }
     let names = differences.iter().map(|(f, _)| f.to_string()).collect::<Vec<_>>().join(", ");
     if desired.suspend {
@@ -189,7 +209,9 @@ fn observe(desired: &Desired, observed: &Observed, held: &Held, wish: Result<&Wi
             "{} is not as wanted at Twilio ({names}); nothing is changed while spec.suspend is true",
             held.number
         );
-        return Plan::rest(next, Situation::new(Kind::Available, message));
+        let inbound = wiring(desired, observed).is_some_and(|wiring| wiring.inbound);
+        let kind = if inbound { Kind::Available } else { Kind::Suspended };
+        return Plan::rest(next, Situation::new(kind, message));
     }
     let drift = drifted(desired, observed, wish);
     let contested = |field: &Field| {
@@ -232,9 +254,9 @@ fn drifted(desired: &Desired, observed: &Observed, wish: &Wish) -> bool {
 }
 
 /// Neither the SID nor the number is there.
-fn missing(desired: &Desired, observed: &Observed, held: &Held, now: Now) -> Plan {
+fn missing(desired: &Desired, observed: &Observed, held: &Held, wish: Result<&Wish, Situation>, now: Now) -> Plan {
     if let Some(Plan::Rest { until, situation: Some(situation) }) = setback::incomplete(desired, observed, now) {
-        return unobserved(desired, observed, until, situation.message);
+        return unobserved(desired, observed, wish, until, situation.message);
     }
     if let Some(list) = observed.list.as_deref() {
         // Released and bought back by hand, tag and all: the same number under another SID.
@@ -244,8 +266,9 @@ fn missing(desired: &Desired, observed: &Observed, held: &Held, now: Now) -> Pla
     }
     // The look that is being taken now counts too.
     let sightings = observed.memory.lost_sightings + 1;
-    // A number that was recorded a moment ago may be missing from answers that lag.
-    let fresh = observed.memory.recorded_at.is_some_and(|at| at.after(observed.window) > now.boot);
+    // A number that was recorded a moment ago may be missing from answers that lag; by whom is not known after a restart.
+    let recorded = observed.memory.recorded_at.unwrap_or_default().max(observed.memory.born);
+    let fresh = recorded.after(observed.window) > now.boot;
     if (sightings < LOST_SIGHTINGS || fresh) && !observed.reported.lost {
         let message = format!(
             "Twilio does not know {} ({}) just now; looking again before it is called lost",
@@ -257,7 +280,7 @@ fn missing(desired: &Desired, observed: &Observed, held: &Held, now: Now) -> Pla
             Duration::from_secs(60),
             desired.tag().spread(),
         );
-        return unobserved(desired, observed, now.boot.after(wait), message);
+        return unobserved(desired, observed, wish, now.boot.after(wait), message);
     }
     if observed.given_up(desired) || !holds(Rule::LostIsNotReplaced) {
         let note = Note::warning(
@@ -301,8 +324,8 @@ pub fn remember(desired: &Desired, observed: &mut Observed, kind: Kind, now: Now
     if observed.number_gone && observed.list_lacks.is_none() && observed.list.is_some() && observed.trouble.is_none() {
         observed.memory.lost_sightings = observed.memory.lost_sightings.saturating_add(1);
     }
-    let blind = matches!(kind, Kind::CredentialsRejected | Kind::AccountSuspended | Kind::AccountMismatch);
-    let looked = wiring(desired, observed).is_some() || (kind.row().stalled && !blind);
+    let gone = observed.number_gone && observed.list.is_some();
+    let looked = gone || observed.held.as_ref().is_some_and(|held| look_at(observed, held).is_some());
     if looked && observed.trouble.is_none() && !matches!(kind, Kind::Rewiring | Kind::ConfiguringNumber) {
         observed.memory.suspect = false;
         observed.memory.checked = Some(Checked {

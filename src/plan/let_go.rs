@@ -4,11 +4,19 @@
 //! number repeated as confirmation, a number that was bought here, our tag on it, the account's own credentials, a stamp, and
 //! a CRD that is not itself on its way out.
 
+use std::time::Duration;
+
 use crate::api::v1alpha1::{DeletionPolicy, Origin};
-use crate::domain::{Meaning, Moment, Now, Trouble};
+use crate::domain::{Meaning, Moment, Now, OwnerTag, Trouble};
 
 use super::observed::CredentialsView;
-use super::{Claim, Desired, Held, Kind, Note, Observed, Plan, Rule, Situation, Step, holds, record, setback, telling};
+use super::{
+    AccountList, Claim, Desired, Held, Kind, Note, Observed, Plan, Rule, Situation, Step, holds, record, setback,
+    telling,
+};
+
+/// With `Retain`, so long an account that cannot be looked at keeps a resource once everything that was sent is settled.
+const PATIENCE: Duration = Duration::from_secs(3600);
 
 pub(super) fn plan(desired: &Desired, observed: &Observed, now: Now) -> Plan {
     if !desired.finalizer {
@@ -22,7 +30,47 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, now: Now) -> Plan {
     }
     match observed.claim.as_ref().filter(|c| c.unsettled()) {
         Some(claim) => unresolved(desired, observed, claim, now),
+        // What was settled was looked for then. Where nothing ever was claimed, an earlier life may have left a number.
+        None if observed.claim.is_none() => never_claimed(desired, observed, now),
         None => let_go(None),
+    }
+}
+
+/// Nothing is known of a number: the account's list tells whether one carries this resource's tag, as far as it can be read now.
+fn never_claimed(desired: &Desired, observed: &Observed, now: Now) -> Plan {
+    let situation = || Situation::new(Kind::Releasing, "looking whether the account holds a number of this resource");
+    match setback::credentials(desired, observed, None, now) {
+        Err(plan @ Plan::Act { .. }) => return plan,
+        Err(_) => return let_go(None),
+        Ok(_) if observed.trouble.is_some() => return let_go(None),
+        Ok(_) => {}
+    }
+    let after = observed.recent(desired, now);
+    match observed.list_after(after) {
+        None => Plan::act(Step::List { after, periodic: false }, situation()),
+        Some(list) => tagged(desired, observed, list, &desired.tags, None, now),
+    }
+}
+
+/// What a list says of numbers with this resource's tag: one is recorded and goes the way of every held number.
+fn tagged(
+    desired: &Desired,
+    observed: &Observed,
+    list: &AccountList,
+    tags: &[OwnerTag],
+    claim: Option<&Claim>,
+    now: Now,
+) -> Plan {
+    let mine: Vec<_> = list.tagged(tags).collect();
+    match mine.as_slice() {
+        [] => let_go(None),
+        [number] => record::record(desired, observed, number, claim, now),
+        several => {
+            let names = several.iter().map(|n| n.phone_number.to_string()).collect::<Vec<_>>().join(", ");
+            let text =
+                format!("account {} keeps {} numbers with this resource's tag: {names}", list.account, several.len());
+            let_go(Some(Note::warning("NumberRetained", "Retain", text)))
+        }
     }
 }
 
@@ -60,7 +108,7 @@ fn unresolved(desired: &Desired, observed: &Observed, claim: &Claim, now: Now) -
     if let Some(plan) = blind(desired, observed, &claim.account, number.as_str(), now) {
         return plan;
     }
-    let after = observed.settled_at().max(observed.recent(desired));
+    let after = observed.settled_at().max(observed.recent(desired, now));
     let after = if holds(Rule::FreshLookUp) { after } else { Moment::default() };
     let Some(list) = observed.list_after(after) else {
         return Plan::act(Step::List { after, periodic: false }, situation("looking whether it was bought"));
@@ -71,17 +119,7 @@ fn unresolved(desired: &Desired, observed: &Observed, claim: &Claim, now: Now) -
     // The claim's own tag too: it may be of another installation id than today's.
     let mut tags = desired.tags.clone();
     tags.extend((!tags.contains(&claim.tag)).then(|| claim.tag.clone()));
-    let mine: Vec<_> = list.tagged(&tags).collect();
-    match mine.as_slice() {
-        [] => let_go(None),
-        [number] => record::record(desired, observed, number, Some(claim), now),
-        several => {
-            let names = several.iter().map(|n| n.phone_number.to_string()).collect::<Vec<_>>().join(", ");
-            let text =
-                format!("account {} keeps {} numbers with this resource's tag: {names}", list.account, several.len());
-            let_go(Some(Note::warning("NumberRetained", "Retain", text)))
-        }
-    }
+    tagged(desired, observed, list, &tags, Some(claim), now)
 }
 
 /// The account cannot be looked at. With `Retain` the resource is let go all the same (the window is over), and told so;
@@ -105,14 +143,27 @@ fn blind(
             }
         },
         (Ok(_), Some((trouble, _))) if rejected(trouble) => telling::sentence(trouble),
+        // Out of reach for an hour since everything was settled: as good as out of reach.
+        (Ok(_), Some((trouble, _)))
+            if desired.deletion == DeletionPolicy::Retain && observed.settled_at().after(PATIENCE) <= now.boot =>
+        {
+            telling::sentence(trouble)
+        }
         (Ok(_), Some(_)) => {
+            let (kind, way_out) = match desired.deletion {
+                DeletionPolicy::Retain => (
+                    Kind::DeletionResolving,
+                    "Unless it can be looked at within an hour the resource is let go all the same",
+                ),
+                DeletionPolicy::Release => {
+                    (Kind::Releasing, "To keep the number instead set spec.deletionPolicy: Retain")
+                }
+            };
+            let told =
+                |message: &str| Situation::new(kind, format!("{number}: {}. {way_out}", message.trim_end_matches('.')));
             return setback::after_trouble(desired, observed, now).map(|plan| match plan {
-                Plan::Rest { until, situation: Some(s) } => {
-                    Plan::rest(until, Situation::new(Kind::DeletionResolving, s.message))
-                }
-                Plan::Blocked { probe, situation } => {
-                    Plan::rest(probe, Situation::new(Kind::DeletionResolving, situation.message))
-                }
+                Plan::Rest { until, situation: Some(s) } => Plan::rest(until, told(&s.message)),
+                Plan::Blocked { probe, situation } => Plan::rest(probe, told(&situation.message)),
                 other @ (Plan::Act { .. } | Plan::Rest { .. } | Plan::Done) => other,
             });
         }
@@ -128,8 +179,8 @@ fn blind(
     );
     let wait = setback::backoff(
         observed.memory.failures,
-        std::time::Duration::from_secs(3),
-        std::time::Duration::from_secs(60),
+        Duration::from_secs(3),
+        Duration::from_secs(60),
         desired.tag().spread(),
     );
     Some(Plan::rest(now.boot.after(wait), Situation::new(Kind::DeletionWaitingForCredentials, message)))
@@ -150,40 +201,61 @@ fn retain(desired: &Desired, observed: &Observed, held: &Held, now: Now) -> Plan
     if let Some(plan) = waiting_for_window(observed, held, now) {
         return plan;
     }
-    let kept = format!(
-        "{} stays in account {}, with its tag and webhook; it goes on costing rent there",
-        held.number, held.account
-    );
+    // What somebody else writes is not this resource's to speak of.
+    let with = if observed.reported.out_of_service.is_some() { "" } else { ", with its tag and webhook" };
+    let kept = format!("{} stays in account {}{with}; it goes on costing rent there", held.number, held.account);
     if observed.reported.lost {
         let text = format!("{} was lost before: nothing is known to stay in account {}", held.number, held.account);
         return let_go(Some(Note::warning("NumberLost", "Retain", text)));
     }
+    stamped_before(desired, observed, held, now)
+        .unwrap_or_else(|| let_go(Some(Note::normal("NumberRetained", "Retain", kept))))
+}
+
+/// A release was stamped before a person changed their mind: the truth is at Twilio, once the release has either taken effect or
+/// never will. `None`: the number is there, or no release was stamped.
+fn stamped_before(desired: &Desired, observed: &Observed, held: &Held, now: Now) -> Option<Plan> {
     let released = observed.claim.as_ref().is_some_and(|c| c.releasing > 0);
-    if !released || !holds(Rule::RetainLooks) {
-        return let_go(Some(Note::normal("NumberRetained", "Retain", kept)));
+    if !released || observed.release_stamped || !holds(Rule::RetainLooks) {
+        return None;
     }
-    // A release was stamped before the policy was changed back: the truth is at Twilio.
-    if let Some(plan) = blind(desired, observed, &held.account, held.number.as_str(), now) {
-        return plan;
+    let look = || Situation::new(Kind::DeletionResolving, format!("looking whether {} was released", held.number));
+    if let Some(plan) = waiting_for_window(observed, held, now)
+        .or_else(|| blind(desired, observed, &held.account, held.number.as_str(), now))
+    {
+        return Some(plan);
     }
     if observed.number_gone {
-        let text = format!("{} was released before deletionPolicy was changed to Retain", held.number);
-        return let_go(Some(Note::warning("NumberReleased", "Release", text)));
+        return Some(gone(observed, held, look, now));
     }
-    if observed.number.is_some() {
-        return let_go(Some(Note::normal("NumberRetained", "Retain", kept)));
+    let seen = observed.number.as_ref().is_some_and(|n| n.sid == held.sid);
+    (!seen).then(|| Plan::act(Step::GetNumber { sid: held.sid.clone(), periodic: false }, look()))
+}
+
+/// Twilio does not know the SID. That counts only with credentials that are proven, and a complete list proves them.
+fn gone(observed: &Observed, held: &Held, look: impl Fn() -> Situation, now: Now) -> Plan {
+    match observed.list_after(observed.pass_started) {
+        None => Plan::act(Step::List { after: observed.pass_started, periodic: false }, look()),
+        Some(list) if list.sid(&held.sid).is_none() && observed.list_lacks.is_none() => let_go(Some(Note::normal(
+            "NumberReleased",
+            "Release",
+            format!("{} ({}) is no longer in the account", held.number, held.sid),
+        ))),
+        Some(_) => {
+            let message = format!("{}: Twilio's answers about it disagree; looking again", held.number);
+            Plan::rest(now.boot.after(Duration::from_secs(10)), Situation::new(look().kind, message))
+        }
     }
-    Plan::act(
-        Step::GetNumber { sid: held.sid.clone(), periodic: false },
-        Situation::new(Kind::DeletionResolving, format!("looking at {}", held.number)),
-    )
 }
 
 fn release(desired: &Desired, observed: &Observed, held: &Held, now: Now) -> Plan {
     let number = &held.number;
     let releasing = |detail: &str| Situation::new(Kind::Releasing, format!("{number}: {detail}"));
+    // Whatever stands in the way now, what was stamped before may have taken effect.
     let refuse = |message: String| {
-        Plan::rest(now.boot.after(setback::PROBE), Situation::new(Kind::ConfirmationRequired, message))
+        stamped_before(desired, observed, held, now).unwrap_or_else(|| {
+            Plan::rest(now.boot.after(setback::PROBE), Situation::new(Kind::ConfirmationRequired, message))
+        })
     };
     if observed.released {
         let text = format!("{number} ({}) was given back to Twilio", held.sid);
@@ -209,7 +281,8 @@ fn release(desired: &Desired, observed: &Observed, held: &Held, now: Now) -> Pla
         Some(false) if holds(Rule::CrdStays) => {
             let text =
                 format!("the CustomResourceDefinition is being removed: {number} is kept in account {}", held.account);
-            return let_go(Some(Note::warning("NumberRetained", "Retain", text)));
+            return stamped_before(desired, observed, held, now)
+                .unwrap_or_else(|| let_go(Some(Note::warning("NumberRetained", "Retain", text))));
         }
         Some(true | false) => {}
     }
@@ -225,22 +298,7 @@ fn release(desired: &Desired, observed: &Observed, held: &Held, now: Now) -> Pla
         return refused(observed, held, now).unwrap_or(plan);
     }
     if observed.number_gone {
-        // A 404 counts only with credentials that are proven, and a complete list proves them.
-        return match observed.list_after(observed.pass_started) {
-            None => Plan::act(
-                Step::List { after: observed.pass_started, periodic: false },
-                releasing("looking whether it is gone"),
-            ),
-            Some(list) if list.sid(&held.sid).is_none() && observed.list_lacks.is_none() => let_go(Some(Note::normal(
-                "NumberReleased",
-                "Release",
-                format!("{number} ({}) is no longer in the account", held.sid),
-            ))),
-            Some(_) => Plan::rest(
-                now.boot.after(std::time::Duration::from_secs(10)),
-                releasing("Twilio's answers about it disagree; looking again"),
-            ),
-        };
+        return gone(observed, held, || releasing("looking whether it is gone"), now);
     }
     // Looked at before the stamp, so that nothing is stamped for nothing, and again between stamp and call.
     let Some(seen) = observed.number.as_ref().filter(|n| n.sid == held.sid) else {

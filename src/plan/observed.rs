@@ -11,13 +11,13 @@ use k8s_openapi::jiff::Timestamp;
 use crate::api::conditions::{ConditionType, Reason, is_true};
 use crate::api::v1alpha1::{ClinicPhoneNumberStatus, HttpMethod, Origin};
 use crate::domain::{
-    AccountSid, AvailableNumber, CountryCode, E164, Field, IncomingNumber, Meaning, Moment, NumberPrices,
+    AccountSid, AvailableNumber, CountryCode, E164, Field, IncomingNumber, Meaning, Moment, Now, NumberPrices,
     PhoneNumberSid, Trouble,
 };
 
 use super::fuse::Admission;
 use super::refusal::{self, Refusal};
-use super::{AccountList, Claim, Desired, ObjectKey, Post, Rule, broken, holds};
+use super::{AccountList, Claim, Desired, Kind, ObjectKey, Post, Rule, Situation, broken, claim, holds};
 
 /// How old a list may be on which something is decided: long enough for the list of a large account to be shared.
 const RECENT: Duration = Duration::from_secs(60);
@@ -55,9 +55,9 @@ pub struct Reported {
     pub lost: bool,
     /// The number whose giving up does not count, because the word came before the loss.
     pub ignored_forget: Option<String>,
-    /// Whether `Stalled` says that the number is lost, another's or fought over: it does not serve, whether it can be
-    /// looked at or not.
-    pub out_of_service: bool,
+    /// What `Stalled` says, where that is that the number is lost, another's or fought over: it does not serve, whether it can
+    /// be looked at or not.
+    pub out_of_service: Option<Situation>,
     /// Whether `InboundSms` is True.
     pub inbound: bool,
     /// Whether `Observed` is False.
@@ -83,8 +83,8 @@ pub struct Checked {
 pub struct Memory {
     /// When this process first saw the resource.
     pub born: Moment,
-    /// First sight of the claim's present (number, attempts, releases).
-    pub sight: Option<(E164, u32, u32, Moment)>,
+    /// The claim's present state, and when this process saw it first.
+    pub sight: Option<(claim::Identity, Moment)>,
     /// When the last answer (or its absence) to something sent came.
     pub answered_at: Option<Moment>,
     /// Until when a stamp of an earlier life of this resource may still take effect.
@@ -168,6 +168,8 @@ pub enum StampView {
     Ready(Post),
     /// Not given, and why.
     Withheld(Admission),
+    /// The ledger cannot be read or written.
+    NoLedger(String),
 }
 
 /// How a number that was looked at compares with what is wanted.
@@ -255,9 +257,10 @@ impl Observed {
     pub fn begin(status: Option<&ClinicPhoneNumberStatus>, memory: Memory, now: Moment, window: Duration) -> Self {
         let mut observed = Self { memory, window, pass_started: now, ..Self::default() };
         let Some(status) = status else { return observed };
-        let stalled = |reasons: &[Reason]| {
-            let is = |text: &str| reasons.iter().any(|r| r.as_str() == text);
-            status.conditions.iter().any(|c| c.type_ == "Stalled" && is(&c.reason))
+        let stalled = |kind: Kind| {
+            let reason = kind.row().reason.as_str();
+            let told = status.conditions.iter().find(|c| c.type_ == "Stalled" && c.reason == reason)?;
+            Some(Situation::new(kind, told.message.clone()))
         };
         observed.reported = Reported {
             generation: status.observed_generation,
@@ -272,7 +275,9 @@ impl Observed {
                 .any(|c| c.type_ == "Ready" && c.reason == Reason::AwaitingApproval.as_str()),
             lost: status.is_lost(),
             ignored_forget: status.ignored_forget_number.clone(),
-            out_of_service: stalled(&[Reason::NumberLost, Reason::NumberClaimedElsewhere, Reason::DriftContested]),
+            out_of_service: [Kind::NumberLost, Kind::NumberClaimedElsewhere, Kind::DriftContested]
+                .into_iter()
+                .find_map(stalled),
             inbound: is_true(&status.conditions, ConditionType::InboundSms),
         };
         if let Err(problem) = observed.read_status(status) {
@@ -307,9 +312,9 @@ impl Observed {
             self.memory.sight = None;
             return;
         };
-        let state = (&claim.number, claim.attempts, claim.releasing);
-        if self.memory.sight.as_ref().is_none_or(|(n, a, r, _)| (n, *a, *r) != state) {
-            self.memory.sight = Some((claim.number.clone(), claim.attempts, claim.releasing, now));
+        let state = claim.identity();
+        if self.memory.sight.as_ref().is_none_or(|(seen, _)| *seen != state) {
+            self.memory.sight = Some((state, now));
             self.memory.absences = 0;
             self.memory.absent_at = None;
         }
@@ -325,7 +330,7 @@ impl Observed {
         }
         let sent = self.claim.as_ref().is_some_and(|c| c.attempts > 0 || c.releasing > 0);
         let own = match &self.memory.sight {
-            Some((.., first)) if sent => first.after(self.window),
+            Some((_, first)) if sent => first.after(self.window),
             _ => Moment::default(),
         };
         own.max(self.memory.ledger_until.unwrap_or_default())
@@ -378,9 +383,18 @@ impl Observed {
     }
 
     /// Lists that began after this moment tell how the account is now: others' lists will do, so that many resources of one
-    /// account need few, but none that has been lying about for long, and none from before a person asked for a look.
-    pub fn recent(&self, desired: &Desired) -> Moment {
-        if self.asked(desired) { self.pass_started } else { self.pass_started.before(RECENT) }
+    /// account need few, but none that has been lying about for long, none from before a person asked for a look, and none that
+    /// has grown old in this pass, which may have stood still.
+    pub fn recent(&self, desired: &Desired, now: Now) -> Moment {
+        let recent = now.boot.before(RECENT);
+        if self.asked(desired) { recent.max(self.pass_started) } else { recent }
+    }
+
+    /// Until when what is stamped now may be sent: soon, and on a list that is not much older than a recent one.
+    pub fn deadline(&self, now: Now, send_within: Duration) -> Moment {
+        let soon = now.boot.after(send_within);
+        let list = self.list.as_ref().map(|list| list.started.after(RECENT).after(send_within));
+        list.map_or(soon, |old| old.min(soon))
     }
 
     /// Folds in the account's list.
@@ -450,6 +464,8 @@ impl Observed {
     /// Folds in the answer to what was sent.
     pub fn learn_answer(&mut self, answer: Result<IncomingNumber, Trouble>, desired: &Desired, now: Moment) {
         self.stamp = None;
+        // What was seen before it was sent is not what there is now.
+        self.number = None;
         if !holds(Rule::SentNeverYields) {
             self.rivals = None;
         }
@@ -499,6 +515,7 @@ impl Observed {
             // Every announcement is looked at anew, also one of a number that was announced before.
             if claim.as_ref().is_some_and(Claim::announced) && holds(Rule::AnnounceThenLook) {
                 self.rivals = None;
+                self.owners = None;
                 self.memory.sight = None;
             }
             // Once, when it is given up: status is written again in later passes.

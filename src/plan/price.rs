@@ -85,7 +85,7 @@ pub(super) fn affordable(desired: &Desired, observed: &Observed, wish: &Wish, no
             Ok(()) if *at > fresh => None,
             Ok(()) => read(fresh),
             // What forbids has to be of now: it may have changed, and somebody may be waiting for that.
-            Err(_) if *at <= observed.recent(desired) => read(observed.recent(desired)),
+            Err(_) if *at <= observed.recent(desired, now) => read(observed.recent(desired, now)),
             Err(situation) => Some(Plan::blocked(now, setback::PROBE, situation)),
         },
     }

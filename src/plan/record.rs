@@ -50,12 +50,14 @@ pub(super) fn record(
             )
         })
     };
+    // One that was lost and is there again under another SID was not bought now.
+    let back = same.is_some_and(|c| c.outcome == ClaimOutcome::Held);
     let held = Held {
         number: number.phone_number.clone(),
         sid: number.sid.clone(),
         account: number.account.clone(),
         origin: if adopted { Origin::Adopted } else { Origin::Purchased },
-        acquired_at: number.date_created.filter(|_| claim.attempts == 0).or(Some(now.wall)),
+        acquired_at: number.date_created.filter(|_| back || claim.attempts == 0).or(Some(now.wall)),
     };
     let note = match (claim.attempts, upserted, adopted) {
         (_, true, _) => Note::warning(
@@ -67,6 +69,7 @@ pub(super) fn record(
             ),
         ),
         (0, ..) => found_note(&held.number),
+        _ if back => found_note(&held.number),
         (_, _, true) => Note::normal("NumberAdopted", "Adopt", format!("{} was taken over", held.number)),
         _ => Note::normal("NumberPurchased", "Buy", format!("{} was bought ({})", held.number, held.sid)),
     };
@@ -74,7 +77,7 @@ pub(super) fn record(
         Ok(wish) if !desired.deleting => match contradiction(wish, &held) {
             Some(situation) => situation,
             None if wish.setup(&desired.mark(adopted), &held.number).differences(number).is_empty() => {
-                in_service(&held, wish)
+                in_service(number, wish)
             }
             None => Situation::new(Kind::ConfiguringNumber, format!("setting up {}", held.number)),
         },
@@ -88,8 +91,14 @@ pub(super) fn record(
     Plan::act(Step::Save { claim: Some(claim), held: Some(held), note: Some(note) }, situation)
 }
 
-pub(super) fn in_service(held: &Held, wish: &Wish) -> Situation {
-    Situation::new(Kind::Available, format!("{} receives SMS at {}", held.number, printable(&wish.sms.url)))
+pub(super) fn in_service(number: &IncomingNumber, wish: &Wish) -> Situation {
+    let (it, url) = (&number.phone_number, printable(&wish.sms.url));
+    let message = if number.capabilities.sms {
+        format!("{it} receives SMS at {url}")
+    } else {
+        format!("{it} is held and has no SMS capability: no message reaches {url}")
+    };
+    Situation::new(Kind::Available, message)
 }
 
 pub(super) fn contradiction(wish: &Wish, held: &Held) -> Option<Situation> {

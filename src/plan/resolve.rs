@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use crate::api::v1alpha1::ClaimOutcome;
-use crate::domain::{IncomingNumber, Meaning, Moment, Now};
+use crate::api::v1alpha1::{AdoptionPolicy, ClaimOutcome};
+use crate::domain::{IncomingNumber, Meaning, Moment, Now, PhoneNumberSid};
 
 use super::acquire::Permission;
 use super::observed::StampView;
@@ -22,8 +22,14 @@ pub const ATTEMPTS: u32 = 5;
 pub(super) fn plan(desired: &Desired, observed: &Observed, claim: &Claim, now: Now) -> Plan {
     let number = &claim.number;
     let resolving = |detail: &str| Situation::new(Kind::ResolvingPurchase, format!("{number}: {detail}"));
-    if let Some(StampView::Ready(post)) = &observed.stamp {
-        return Plan::act(Step::Post(post.clone()), Situation::new(Kind::Purchasing, format!("buying {number}")));
+    match &observed.stamp {
+        Some(StampView::Ready(Post::Adopt { sid, .. })) if holds(Rule::AdoptionLooks) => {
+            return take_over(desired, observed, claim, sid, now);
+        }
+        Some(StampView::Ready(post)) => {
+            return Plan::act(Step::Post(post.clone()), Situation::new(Kind::Purchasing, format!("buying {number}")));
+        }
+        Some(StampView::Withheld(_) | StampView::NoLedger(_)) | None => {}
     }
     let ours = |n: &&IncomingNumber| {
         let ours = n.mark().is_none_or(|mark| desired.is_mine(&mark));
@@ -51,7 +57,7 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, claim: &Claim, now: N
     }
     // Whatever is decided from now on needs a list that began after the last thing that was sent.
     let sent = observed.memory.sight.as_ref().map(|(.., first)| *first).unwrap_or_default();
-    let mut after = sent.max(observed.memory.answered_at.unwrap_or_default()).max(observed.recent(desired));
+    let mut after = sent.max(observed.memory.answered_at.unwrap_or_default()).max(observed.recent(desired, now));
     if !holds(Rule::FreshLookUp) {
         after = Moment::default();
     }
@@ -80,6 +86,38 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, claim: &Claim, now: N
     match list.number(number) {
         Some(held) => elsewhere(desired, observed, claim, held, over, now),
         None => absent(desired, observed, claim, over, now),
+    }
+}
+
+/// The taking over is stamped. Its number is looked at once more before it is written to: the list may be minutes old, and an
+/// update replaces whatever stands there, while a purchase of what somebody else bought meanwhile is refused.
+fn take_over(desired: &Desired, observed: &Observed, claim: &Claim, sid: &PhoneNumberSid, now: Now) -> Plan {
+    let number = &claim.number;
+    let situation = |kind, what: &str| Situation::new(kind, format!("{what} {number}"));
+    if let Some(plan) = setback::after_trouble(desired, observed, now) {
+        return plan;
+    }
+    let Some(seen) = observed.number.as_ref().filter(|n| n.sid == *sid) else {
+        if observed.number_gone {
+            return Plan::rest(now.boot, situation(Kind::ResolvingPurchase, "looking again what became of"));
+        }
+        let step = Step::GetNumber { sid: sid.clone(), periodic: false };
+        return Plan::act(step, situation(Kind::Purchasing, "looking once more at"));
+    };
+    if seen.mark().is_some_and(|mark| desired.is_mine(&mark)) {
+        return record::record(desired, observed, seen, Some(claim), now);
+    }
+    let wish = desired.wish.as_ref().ok().filter(|w| w.exact.as_ref() == Some(number) && seen.account == claim.account);
+    match wish.map(|wish| (wish, acquire::permission(desired, observed, wish, number, Some(seen)))) {
+        Some((wish, Permission::Adopt(sid))) => {
+            let fields = wish.setup(&desired.mark(true), number).differences(seen);
+            Plan::act(Step::Post(Post::Adopt { sid, fields }), situation(Kind::Purchasing, "taking over"))
+        }
+        Some((_, Permission::Ask)) => Plan::act(Step::LookAtOwners, situation(Kind::Purchasing, "looking whose is")),
+        // It changed hands: nothing is sent, and the claim is resolved like every one that was not answered.
+        Some((_, Permission::No(_) | Permission::Buy)) | None => {
+            Plan::rest(now.boot, situation(Kind::ResolvingPurchase, "somebody else changed"))
+        }
     }
 }
 
@@ -157,7 +195,7 @@ fn absent(desired: &Desired, observed: &Observed, claim: &Claim, over: bool, now
         return Plan::act(Step::Save { claim: Some(claim), held: None, note: None }, situation);
     }
     if let Some(wish) = wanted(desired, claim).filter(|_| refusal.is_none() && claim.attempts < ATTEMPTS) {
-        match price::affordable(desired, observed, wish, now) {
+        match price::gate(desired, observed, wish, number, now) {
             None => return again(desired, observed, claim, Post::Buy(acquire::purchase(desired, wish, number)), now),
             Some(plan @ (Plan::Act { .. } | Plan::Rest { .. } | Plan::Done)) => return plan,
             // A further attempt would cost too much. What was sent is resolved all the same.
@@ -184,7 +222,9 @@ fn wanted<'a>(desired: &'a Desired, claim: &Claim) -> Option<&'a Wish> {
     let stops = holds(Rule::WishStopsAttempts);
     let wish = desired.wish.as_ref().ok().filter(|_| !desired.suspend || !stops)?;
     let fits = match &wish.exact {
-        Some(exact) => *exact == claim.number,
+        // What was sent may have been an update of a number that the account held. It does not any more: to buy it is another
+        // thing, with looks of its own.
+        Some(exact) => *exact == claim.number && wish.adoption == AdoptionPolicy::Never,
         None => (claim.generation == Some(desired.generation) || !stops) && !wish.manual,
     };
     (wish.may_buy && fits).then_some(wish)

@@ -39,6 +39,8 @@ rules! {
     AdoptAsAsked = "adopt-as-asked",
     /// A claim is announced before others' claims are looked at.
     AnnounceThenLook = "announce-before-look",
+    /// Between stamp and taking over, the number is looked at once more.
+    AdoptionLooks = "look-before-taking-over",
     /// Of two that announced the same number one withdraws, and always the same one.
     OneYields = "only-one-yields",
     /// A claim for which something was sent never yields to another resource's.
@@ -55,6 +57,8 @@ rules! {
     SettleWindow = "settle-window",
     /// The window runs from this process's own first sight of the stamp, on its boot clock.
     WindowByOwnSight = "own-first-sight",
+    /// The first sight is of this very stamp, not of an earlier one with the same count.
+    SightOfThisStamp = "sight-of-this-stamp",
     /// A list that decides that a number was not bought began after the window.
     FreshLookUp = "fresh-absence",
     /// A list that lacks another recorded number of the account proves nothing.

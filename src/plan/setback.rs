@@ -79,6 +79,10 @@ pub fn after(desired: &Desired, observed: &Observed, trouble: &Trouble, until: O
     if row.stalled {
         // Waiting for a person: the Secret is read again within seconds; the account's gate keeps Twilio out of it.
         let probe = match trouble.class {
+            // The account's gate stays open for whatever else the credentials may do: it is this resource that keeps away.
+            Class::CredentialsRejected if trouble.lacks_a_right() => {
+                backoff(failures, 30 * SECOND, 300 * SECOND, spread)
+            }
             Class::CredentialsRejected | Class::AccountSuspended => attentive(failures, spread),
             Class::RegulatoryDataRequired
             | Class::NumberUnavailable

@@ -2,6 +2,7 @@
 
 use crate::api::conditions::{ConditionType, Reason, Truth, Wanted};
 use crate::api::v1alpha1::Origin;
+use crate::domain::Meaning;
 
 use super::observed::CredentialsView;
 use super::wiring::{look_at, wiring};
@@ -31,10 +32,19 @@ impl Situation {
             Kind::CredentialsRejected | Kind::AccountSuspended | Kind::AccountMismatch => {
                 set(ConditionType::CredentialsValid, Truth::False, row.reason, &self.message);
             }
-            _ if observed.accepted => {
+            _ if observed.accepted && !refused(observed) => {
                 set(ConditionType::CredentialsValid, Truth::True, Reason::Accepted, "Twilio accepts the credentials");
             }
-            _ => keep.push(ConditionType::CredentialsValid),
+            // What stands against the number is told first, and what stands against the credentials here.
+            _ => match &observed.credentials {
+                CredentialsView::Missing(what) => {
+                    set(ConditionType::CredentialsValid, Truth::False, Reason::WaitingForCredentials, what);
+                }
+                CredentialsView::Malformed(what) => {
+                    set(ConditionType::CredentialsValid, Truth::False, Reason::CredentialsRejected, what);
+                }
+                CredentialsView::Present { .. } | CredentialsView::Unread => keep.push(ConditionType::CredentialsValid),
+            },
         }
         match &observed.held {
             None => {
@@ -77,8 +87,14 @@ impl Situation {
         keep: &mut Vec<ConditionType>,
     ) {
         let row = self.kind.row();
+        let theirs = observed.claim.as_ref().is_none_or(|claim| desired.owns(claim));
         match self.kind {
-            Kind::NumberLost | Kind::NumberClaimedElsewhere => {
+            Kind::NumberLost => {
+                set(ConditionType::InboundSms, Truth::False, row.reason, &self.message);
+                set(ConditionType::OutboundSms, Truth::False, row.reason, &self.message);
+            }
+            // Under another installation id the number is still this resource's, and serves.
+            Kind::NumberClaimedElsewhere if theirs => {
                 set(ConditionType::InboundSms, Truth::False, row.reason, &self.message);
                 set(ConditionType::OutboundSms, Truth::False, row.reason, &self.message);
             }
@@ -87,7 +103,18 @@ impl Situation {
                 set(ConditionType::OutboundSms, Truth::False, row.reason, &self.message);
             }
             _ => match &wiring(desired, observed) {
-                None => keep.extend([ConditionType::InboundSms, ConditionType::OutboundSms]),
+                None => {
+                    keep.push(ConditionType::OutboundSms);
+                    match as_before(observed) {
+                        Some(false) => set(
+                            ConditionType::InboundSms,
+                            Truth::False,
+                            Reason::NotWired,
+                            "the webhook at Twilio is not the one that was set up last",
+                        ),
+                        Some(true) | None => keep.push(ConditionType::InboundSms),
+                    }
+                }
                 Some(wiring) => {
                     let fields = wiring.wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
                     if !wiring.sms {
@@ -140,7 +167,8 @@ impl Situation {
         );
         let missing = matches!(observed.credentials, CredentialsView::Missing(_) | CredentialsView::Malformed(_));
         let failed = observed.trouble.is_some() && observed.number.is_none();
-        if self.kind == Kind::NumberLost && !failed {
+        let looked = observed.held.as_ref().is_some_and(|held| look_at(observed, held).is_some());
+        if self.kind == Kind::NumberLost && !failed && !missing {
             set(
                 ConditionType::Observed,
                 Truth::True,
@@ -149,13 +177,35 @@ impl Situation {
             );
             return;
         }
-        match (unseen || missing || failed, wiring(desired, observed).is_some()) {
+        match (unseen || missing || failed, looked) {
             (true, _) => {
-                set(ConditionType::Observed, Truth::False, blind(observed), &self.message);
+                let why = why_blind(observed).unwrap_or_else(|| self.message.clone());
+                set(ConditionType::Observed, Truth::False, blind(observed), &why);
             }
             (false, true) => set(ConditionType::Observed, Truth::True, Reason::Seen, "the number was looked at"),
             (false, false) => keep.push(ConditionType::Observed),
         }
+    }
+}
+
+/// Whether Twilio has refused the credentials in this pass, for whatever.
+fn refused(observed: &Observed) -> bool {
+    observed.trouble.as_ref().is_some_and(|(trouble, _)| trouble.meaning == Meaning::Credentials)
+}
+
+/// Whether messages go where they went when the number was set up last; `None`: it was not seen, or not set up.
+fn as_before(observed: &Observed) -> Option<bool> {
+    let number = look_at(observed, observed.held.as_ref()?)?;
+    let (url, _) = observed.reported.webhook.as_ref()?;
+    Some(number.sms_url == *url && number.sms_application_sid.is_empty())
+}
+
+/// What keeps a held number from being looked at, in words.
+fn why_blind(observed: &Observed) -> Option<String> {
+    match (&observed.trouble, &observed.credentials) {
+        (Some((trouble, _)), _) => Some(telling::sentence(trouble)),
+        (None, CredentialsView::Missing(what) | CredentialsView::Malformed(what)) => Some(what.clone()),
+        (None, CredentialsView::Present { .. } | CredentialsView::Unread) => None,
     }
 }
 

@@ -52,6 +52,7 @@ fn ignored_word(
 
 /// Claim, number, place and webhook, as this pass knows them.
 fn facts(new: &mut ClinicPhoneNumberStatus, desired: &Desired, observed: &Observed, now: Now) {
+    let of = new.claim.as_ref().map(|claim| claim.phone_number.clone());
     new.claim = observed.claim.as_ref().map(Claim::write);
     match &observed.held {
         Some(held) => {
@@ -96,7 +97,11 @@ fn facts(new: &mut ClinicPhoneNumberStatus, desired: &Desired, observed: &Observ
             new.region.clone_from(&place.region);
             new.country = place.country.as_ref().map(ToString::to_string);
         }
-        (_, None) if observed.held.is_none() => {
+        // The place is the claimed number's: another one's is elsewhere.
+        (_, claimed)
+            if claimed
+                .map_or(observed.held.is_none(), |number| of.as_deref().is_some_and(|of| of != number.as_str())) =>
+        {
             new.locality = None;
             new.region = None;
             new.country = None;

@@ -116,7 +116,7 @@ impl Client {
         .await
     }
 
-    /// Sets fields of a held number; an empty value clears, what is not named stays.
+    /// Sets fields of a held number; an empty value clears, what is not named stays. Sends nothing once the fence is closed.
     ///
     /// # Errors
     /// When the call failed, its outcome is unknown, or the answer is about another number.
@@ -125,12 +125,13 @@ impl Client {
         credentials: &Credentials,
         sid: &PhoneNumberSid,
         fields: &[(Field, String)],
-        fence: Option<&Fence>,
+        fence: &Fence,
     ) -> Result<IncomingNumber, Trouble> {
         // Finished at once: the serializer is not `Send` and must not live across the call.
         let form = Serializer::new(String::new()).extend_pairs(fields.iter().map(|(f, v)| (f.parameter(), v))).finish();
         let url = self.number_url(credentials, sid);
-        let call = Call::new("UpdateIncomingPhoneNumber", Method::POST, url, credentials).form(form).fenced(fence);
+        let call =
+            Call::new("UpdateIncomingPhoneNumber", Method::POST, url, credentials).form(form).fenced(Some(fence));
         self.call(call, |answer| this_number(&answer.body, credentials.account(), sid)).await
     }
 

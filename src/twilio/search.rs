@@ -115,5 +115,15 @@ fn wanted(offer: &AvailableNumber, search: &Search) -> bool {
         (Some(area), None) => area.is_empty(),
         (None, _) => true,
     };
-    in_country && in_area && search.capabilities.iter().all(|wanted| offer.capabilities.has(*wanted))
+    let digits_only = |text: &&String| text.bytes().all(|b| b.is_ascii_digit());
+    // Letters and special characters are Twilio's to read.
+    let contains = search.contains.as_ref().filter(digits_only);
+    let has_digits = contains.is_none_or(|digits| offer.phone_number.as_str().contains(digits.as_str()));
+    let region = search.region.as_ref().zip(offer.region.as_ref());
+    let in_region = region.is_none_or(|(wanted, region)| wanted.eq_ignore_ascii_case(region));
+    in_country
+        && in_area
+        && has_digits
+        && in_region
+        && search.capabilities.iter().all(|wanted| offer.capabilities.has(*wanted))
 }

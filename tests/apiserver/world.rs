@@ -166,7 +166,7 @@ impl Clock for Skewed {
 pub struct Operator {
     context: Arc<Context>,
     stop: CancellationToken,
-    task: JoinHandle<Result<(), controller::Error>>,
+    task: JoinHandle<()>,
 }
 
 impl Operator {
@@ -274,7 +274,7 @@ impl World {
     pub async fn stop(&mut self) -> Outcome {
         for operator in self.operators.drain(..) {
             operator.stop.cancel();
-            tokio::time::timeout(DEADLINE, operator.task).await???;
+            tokio::time::timeout(DEADLINE, operator.task).await??;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use cpn_env::chance::{Chance, number};
 
-use super::exhaustive::{Case, Drawn, Ran, run};
+use super::exhaustive::{At, Case, Drawn, Ran, run};
 use super::lives::{Life, lives};
 use super::world::MODES;
 
@@ -47,38 +47,40 @@ fn lived(it: &Run, lives: &[Life], lengths: &mut Lengths) -> (String, Ran) {
     let length = lengths.of(lives, life, mode);
     let faults = 2 + chance.below(3);
     // Faults make a life longer: some strike what would not have been called without the others.
-    let at = (0..faults).map(|_| chance.below(length + length / 2)).collect();
+    let at = At::Calls((0..faults).map(|_| chance.below(length + length / 2)).collect());
     let case = Case { drawn: Some(Drawn { chance, at }), ..Case::default() };
     (format!("{} {mode} {}", it.seed, lives[life].name), run(&lives[life], MODES[mode], &case))
 }
 
 /// Lives them all and shows the first few that fail.
-fn survive(lives: &[Life], runs: impl Iterator<Item = Run>) {
-    let (since, mut lengths) = (Instant::now(), Lengths(BTreeMap::new()));
+fn survive(what: &str, runs: impl Iterator<Item = (String, Ran)>) {
+    let since = Instant::now();
     let (mut count, mut failed) = (0, Vec::new());
-    for it in runs {
+    for (line, ran) in runs {
         count += 1;
-        let (line, ran) = lived(&it, lives, &mut lengths);
         failed.extend(ran.problem.map(|problem| format!("{line}: {problem}\n{}", ran.log)));
     }
-    println!("several faults by chance: {count} schedules in {:?}", since.elapsed());
+    println!("{what}: {count} schedules in {:?}", since.elapsed());
     let first = failed.iter().take(3).cloned().collect::<Vec<_>>().join("\n\n");
     let all = failed.iter().filter_map(|f| f.lines().next()).collect::<Vec<_>>().join("\n");
     assert!(failed.is_empty(), "{} failed:\n{all}\n\n{first}", failed.len());
 }
 
-/// Seeds from one that differs from run to run, or the one that is asked for.
-fn seeds(runs: u64) -> Vec<u64> {
-    if let Some(seed) = number("CPN_SEED").unwrap() {
-        return vec![seed];
-    }
-    let first = Chance::from_env("CPN_SEED").unwrap().next();
+/// Lives what follows from each of so many seeds, which differ from run to run, or from the one that is asked for.
+pub fn survive_all(what: &str, runs: u64, mut lived: impl FnMut(u64) -> (String, Ran)) {
+    let (first, runs) = match number("CPN_SEED").unwrap() {
+        Some(seed) => (seed, 1),
+        None => (Chance::from_env("CPN_SEED").unwrap().next(), number("CPN_RUNS").unwrap().unwrap_or(runs)),
+    };
     println!("seeds from {first}");
-    (0..number("CPN_RUNS").unwrap().unwrap_or(runs)).map(|n| first.wrapping_add(n)).collect()
+    survive(what, (0..runs).map(|n| lived(first.wrapping_add(n))));
 }
 
+const WHAT: &str = "several faults by chance";
+
 fn by_chance(runs: u64) {
-    survive(&lives(), seeds(runs).into_iter().map(|seed| Run { seed, pinned: None }));
+    let (lives, mut lengths) = (lives(), Lengths(BTreeMap::new()));
+    survive_all(WHAT, runs, |seed| lived(&Run { seed, pinned: None }, &lives, &mut lengths));
 }
 
 #[test]
@@ -86,7 +88,8 @@ fn what_once_failed_by_chance_is_survived() {
     let lives = lives();
     let runs: Vec<_> = include_str!("corpus.txt").lines().filter_map(|line| Run::of_corpus(line, &lives)).collect();
     assert!(!runs.is_empty(), "corpus.txt was not read");
-    survive(&lives, runs.into_iter());
+    let mut lengths = Lengths(BTreeMap::new());
+    survive(WHAT, runs.iter().map(|it| lived(it, &lives, &mut lengths)));
 }
 
 #[test]

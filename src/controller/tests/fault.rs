@@ -123,6 +123,9 @@ pub enum Fault {
     DiesMeanwhile,
     /// A person acts while the request is under way; nobody is told, and it takes effect later.
     LateMeanwhile,
+    /// A person acts while the request is under way, another operator works on the resource until it rests, nobody is told, and
+    /// it takes effect later.
+    LateOvertaken,
     /// A person acts, and another operator works on the resource until it rests.
     OvertakenMeanwhile,
     /// The process stands still for longer than the window, just after.

@@ -23,7 +23,7 @@ use crate::clock::Clock as _;
 use crate::controller::Context;
 use crate::controller::reconcile::{Next, pass_over};
 use crate::domain::tag::Mark;
-use crate::domain::{E164, Moment, OwnerTag};
+use crate::domain::{AccountSid, E164, Moment, OwnerTag};
 use crate::plan::ObjectKey;
 use crate::simulator::{FaultSpec, Simulator};
 use crate::twilio::{Transport, TransportError};
@@ -59,6 +59,8 @@ pub struct Inner {
     pub violations: Vec<String>,
     /// Numbers whose release a person asked for.
     pub may_release: HashSet<String>,
+    /// Numbers that a person released in the console.
+    pub released_by_hand: HashSet<String>,
     /// Numbers that may be taken over from another installation.
     pub may_take_over: HashSet<String>,
     /// Tags that are ours in this world, of everything that was ever created, and whose they are.
@@ -166,10 +168,7 @@ impl Hub {
             inner.calls.push(kind.clone());
             let nth = inner.calls.iter().filter(|k| k.name == kind.name).count();
             let scripted = inner.script.iter().find(|(name, n, _)| *name == kind.name && *n == nth).map(|(.., f)| *f);
-            let chosen = inner.drawn.as_mut().filter(|d| d.at.contains(&ordinal)).map(|d| {
-                let fitting = fault::faults(kind);
-                fitting[d.chance.below(fitting.len())]
-            });
+            let chosen = inner.drawn.as_mut().and_then(|drawn| drawn.fault(ordinal, kind));
             inner.faults.get(&ordinal).copied().or(scripted).or(chosen)
         } else {
             None
@@ -194,7 +193,7 @@ impl Hub {
     }
 
     /// Another operator passes once over every other resource; it may die as soon as it has announced a claim.
-    fn neighbours(&self, dies: bool) -> BoxFuture<'_, ()> {
+    pub fn neighbours(&self, dies: bool) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             let (other, at_work) = {
                 let inner = self.inner();
@@ -353,6 +352,29 @@ impl Hub {
 
     // What a person does.
 
+    /// A call of Twilio by whoever has the account's token.
+    pub fn console(&self, sid: &AccountSid, method: Method, path: &str, form: &[(&str, &str)]) -> Response<Bytes> {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let token = self.simulator.token(sid).unwrap();
+        let basic = data_encoding::BASE64.encode(format!("{sid}:{token}").as_bytes());
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("https://api.example.com/2010-04-01/Accounts/{sid}/{path}"))
+            .header("authorization", format!("Basic {basic}"))
+            .header("content-type", "application/x-www-form-urlencoded");
+        self.twilio(request.body(Bytes::from(body)).unwrap())
+    }
+
+    /// A call about a number, by whoever has the token of the account that holds it; the status of its answer.
+    pub fn about(&self, number: &E164, method: Method, fields: &[(&str, &str)]) -> u16 {
+        let row = self.simulator.numbers().into_iter().find(|row| row.phone_number == *number).unwrap();
+        let path = format!("IncomingPhoneNumbers/{}.json", row.sid);
+        if method == Method::DELETE {
+            self.inner().released_by_hand.insert(number.to_string());
+        }
+        self.console(&row.account_sid, method, &path, fields).status().as_u16()
+    }
+
     fn path(name: &str) -> String {
         format!("/apis/{GROUP}/v1alpha1/namespaces/clinic/clinicphonenumbers/{name}")
     }
@@ -372,6 +394,12 @@ impl Hub {
             let folder = Self::path(name).rsplit_once('/').unwrap().0.to_owned();
             let (status, answer) = self.call(&Method::POST, &folder, &body);
             assert_eq!(status, 201, "{answer}");
+            // What was asked of a resource of this name before is not asked of this one.
+            let watched = &mut self.inner().watched;
+            watched.retained.remove(name);
+            if spec["suspend"] != true {
+                watched.suspended.remove(name);
+            }
         }
     }
 
@@ -392,9 +420,11 @@ impl Hub {
                 suspended.remove(name)
             };
         }
-        if patch["deletionPolicy"] == "Retain" {
-            let now = self.clock.now().boot;
-            self.inner().watched.retained.insert(name.to_owned(), now);
+        let now = self.clock.now().boot;
+        match patch["deletionPolicy"].as_str() {
+            Some("Retain") => drop(self.inner().watched.retained.insert(name.to_owned(), now)),
+            Some(_) => drop(self.inner().watched.retained.remove(name)),
+            None => {}
         }
         self.call(&Method::PATCH, &Self::path(name), &json!({"spec": patch}));
     }
@@ -447,12 +477,15 @@ impl Hub {
         match fault {
             Some(Fault::TimeoutBefore) => self.hang().await,
             Some(Fault::ResetBefore) => return Err(TransportError::Interrupted("connection reset".to_owned())),
-            Some(Fault::Late | Fault::LateMeanwhile) => {
-                if fault == Some(Fault::LateMeanwhile) {
+            Some(Fault::Late | Fault::LateMeanwhile | Fault::LateOvertaken) => {
+                if fault != Some(Fault::Late) {
                     self.meanwhile();
                 }
                 let at = self.clock.now().boot.after(LATE);
                 self.inner().late.push((at, request));
+                if fault == Some(Fault::LateOvertaken) {
+                    self.other_passes(8).await;
+                }
                 self.hang().await;
             }
             Some(Fault::Unauthorized) => return Ok(refused(401, 20003, "Authenticate")),

@@ -186,6 +186,34 @@ pub fn lives_of_scenarios() -> Vec<Life> {
     let life = |name, acts| Life { name, acts, sales: 1, exact: false, unsold: true, resources: 1 };
     vec![
         life("purchase, or deletion", vec![(Do(buy), |w| wired(w) || w.gone("a"))]),
+        life(
+            "refused for want of an address, suspended, then with an address",
+            vec![
+                (
+                    Do(|w| {
+                        let number = w.on_offer(2);
+                        w.apply("a", &json!({"phoneNumber": number.as_str()}));
+                    }),
+                    |w| w.status("a").claim.is_some_and(|c| c.outcome == ClaimOutcome::Refused) || wired(w),
+                ),
+                (Do(|w| w.edit("a", json!({"suspend": true}))), |w| w.condition("a", "Paused").is_some()),
+                (
+                    Do(|w| {
+                        w.edit("a", json!({"suspend": false, "regulatory": {"addressSID": format!("AD{:032x}", 1)}}));
+                    }),
+                    wired,
+                ),
+            ],
+        ),
+        Life {
+            sales: 0,
+            ..life(
+                "adoption, or somebody else's",
+                vec![(Do(|w| adopt("IfOwned", "reception", w)), |w| {
+                    adopted(w) || w.stalled("a", "NumberClaimedElsewhere")
+                })],
+            )
+        },
         life("two writers", rewritten(|w| w.stalled("a", "DriftContested"))),
     ]
 }
@@ -397,12 +425,12 @@ pub fn lives() -> Vec<Life> {
                 (Do(buy), wired),
                 (
                     Do(|w| {
-                        w.account_status(AccountStatus::Suspended);
+                        w.account_status(1, AccountStatus::Suspended);
                         w.ask("a");
                     }),
                     |w| w.stalled("a", "AccountSuspended"),
                 ),
-                (Do(|w| w.account_status(AccountStatus::Active)), wired),
+                (Do(|w| w.account_status(1, AccountStatus::Active)), wired),
             ],
         ),
         life(

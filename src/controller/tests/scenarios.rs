@@ -3,11 +3,13 @@
 //! The letters are those of the cases in which a model of the protocol was found to need a rule (docs/money-safety.md). Every
 //! rule of `plan::rules` has to be caught by a schedule here: without that nothing would tell that the watch can see.
 
+use http::Method;
+
 use super::exhaustive::{Case, run};
 use super::fault::{ANNOUNCED, Fault, RELEASING, STAMPED};
 use super::hub::{Hub, Strike};
-use super::lives::{lives, lives_of_scenarios};
-use super::world::{LAGGING, Mode, PLAIN, World};
+use super::lives::{lives, lives_of_scenarios, search};
+use super::world::{LAGGING, Mode, PLAIN, World, number, other_mark};
 use crate::plan::rules::{Rule, without};
 
 /// What is taken out: a rule of the protocol, or one that the HTTP client keeps.
@@ -52,8 +54,18 @@ fn edit(hub: &Hub) {
     hub.edit("a", &serde_json::json!({"friendlyName": "front desk"}));
 }
 
+fn search_instead(hub: &Hub) {
+    hub.edit("a", &serde_json::json!({"phoneNumber": null, "search": search()["search"]}));
+}
+
 fn keep(hub: &Hub) {
     hub.edit("a", &serde_json::json!({"deletionPolicy": "Retain", "releaseConfirmation": null}));
+}
+
+/// Another installation marks the number that is about to be taken over.
+fn mark_by_another(hub: &Hub) {
+    let label = format!("{} theirs", other_mark());
+    assert_eq!(hub.about(&number(9), Method::POST, &[("FriendlyName", &label)]), 200);
 }
 
 fn rule(rule: Rule) -> Cut {
@@ -73,6 +85,20 @@ fn scenarios() -> Vec<Scenario> {
             vec![NoRetry],
         ),
         struck("the purchase is sent elsewhere", "purchase", PLAIN, &[("buy", 1, Fault::Redirect)], vec![NoRedirect]),
+        Scenario {
+            meanwhile: Some(search_instead),
+            ..struck(
+                "a second purchase of one number is late, and another operator knows the first one",
+                "refused for want of an address, suspended, then with an address",
+                PLAIN,
+                &[
+                    ("buy", 1, Fault::RefuseOther),
+                    ("put status", 2, Fault::Overtaken),
+                    ("buy", 2, Fault::LateOvertaken),
+                ],
+                vec![rule(Rule::SightOfThisStamp)],
+            )
+        },
         struck(
             "a late purchase",
             "purchase",
@@ -203,8 +229,19 @@ fn scenarios() -> Vec<Scenario> {
             "two resources adopt one number",
             PLAIN,
             &[(ANNOUNCED, 1, Fault::Neighbour)],
-            vec![rule(Rule::AnnounceThenLook)],
+            // The look before it is taken over would notice too.
+            vec![],
         ),
+        Scenario {
+            meanwhile: Some(mark_by_another),
+            ..struck(
+                "S3: another installation takes the number over between look and stamp",
+                "adoption, or somebody else's",
+                PLAIN,
+                &[(STAMPED, 1, Fault::Meanwhile)],
+                vec![rule(Rule::AdoptionLooks)],
+            )
+        },
         struck(
             "S4: another resource announces the same adoption and dies",
             "two resources adopt one number",

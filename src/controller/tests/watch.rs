@@ -15,6 +15,7 @@ use crate::api::v1alpha1::{Claim, ClaimOutcome, ClinicPhoneNumber, DeletionPolic
 use crate::clock::Clock as _;
 use crate::domain::tag::Mark;
 use crate::domain::{Moment, OwnerTag};
+use crate::simulator::NumberRow;
 
 /// The fuse's hour, less what may lie between the first stamp of a purchase, from which the hour runs, and its sending.
 const FUSE: Duration = Duration::from_secs(3600 - 900);
@@ -133,7 +134,9 @@ impl Hub {
                 let tag = form.get("FriendlyName").and_then(|name| Mark::read(name)).map(|m| m.tag);
                 self.check_stamp(&number, tag.as_ref(), "bought");
                 self.check_fuse(&number, tag.as_ref());
-                if let Some(held) = self.simulator.numbers().into_iter().find(|n| n.phone_number.as_str() == number) {
+                let of_this_account = |n: &NumberRow| request.uri().path().contains(n.account_sid.as_str());
+                let held = self.simulator.numbers().into_iter().find(|n| n.phone_number.as_str() == number);
+                if let Some(held) = held.filter(of_this_account) {
                     let theirs = Mark::read(&held.friendly_name).is_none_or(|m| Some(&m.tag) != tag.as_ref());
                     if theirs {
                         self.violation(format!(

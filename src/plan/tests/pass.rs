@@ -617,8 +617,9 @@ impl Pass {
             self.observed.learn_trouble(trouble, Some(until));
             return Ok(());
         }
-        let deadline = world.now.boot.after(SEND_WITHIN);
+        let deadline = self.observed.deadline(world.now, SEND_WITHIN);
         let purpose = match post {
+            Post::Buy(_) if claim.attempts > 1 => Purpose::Again,
             Post::Buy(_) => Purpose::Buy,
             Post::Adopt { .. } => Purpose::Adopt,
         };

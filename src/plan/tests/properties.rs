@@ -172,7 +172,8 @@ fn observed(c: &mut Choices<'_>, desired: &Desired, world: &World) -> Observed {
     o.reported.generation = Some(i64::from(c.of(2)) + 1);
     o.reported.ready = c.yes();
     o.reported.lost = c.rarely();
-    o.reported.out_of_service = o.reported.lost || c.rarely();
+    let stalled = Situation::new(if o.reported.lost { Kind::NumberLost } else { Kind::DriftContested }, "as before");
+    o.reported.out_of_service = (o.reported.lost || c.rarely()).then_some(stalled);
     o.credentials = match c.of(6) {
         0 => CredentialsView::Unread,
         1 => CredentialsView::Missing("no Secret".into()),
@@ -252,7 +253,7 @@ fn observed(c: &mut Choices<'_>, desired: &Desired, world: &World) -> Observed {
     o.ledger_read = c.yes();
     o.release_stamped = c.yes();
     o.released = c.rarely();
-    let sight = o.claim.as_ref().map(|cl| (cl.number.clone(), cl.attempts, cl.releasing, c.moment()));
+    let sight = o.claim.as_ref().map(|cl| (cl.identity(), c.moment()));
     o.memory = Memory {
         born: c.moment(),
         sight,

@@ -116,7 +116,7 @@ async fn nothing_is_sent_once_the_fence_is_closed() {
     let fields = [(Field::SmsUrl, String::new())];
     for trouble in [
         client.buy(&canary_token(), &purchase(), &fence).await.unwrap_err(),
-        client.update(&canary_token(), &number_sid(), &fields, Some(&fence)).await.unwrap_err(),
+        client.update(&canary_token(), &number_sid(), &fields, &fence).await.unwrap_err(),
         client.release(&canary_token(), &number_sid(), &fence).await.unwrap_err(),
     ] {
         assert_eq!((trouble.meaning, trouble.class), (Meaning::NotSent, Class::Unavailable));
@@ -184,14 +184,14 @@ async fn a_number_is_absent_only_on_twilios_word() {
 async fn an_update_sends_what_is_named_and_empty_clears() {
     let fields = [(Field::SmsUrl, "https://example.com/a b".to_owned()), (Field::SmsApplicationSid, String::new())];
     let script = Script::of([answer(200, held("+14185551234").to_string())]);
-    script.client().update(&canary_token(), &number_sid(), &fields, None).await.unwrap();
+    script.client().update(&canary_token(), &number_sid(), &fields, &open_fence()).await.unwrap();
     assert_eq!(script.target(), format!("POST {BASE}/IncomingPhoneNumbers/{}.json", number_sid()));
     assert_eq!(script.asked()[0].body().as_ref(), b"SmsUrl=https%3A%2F%2Fexample.com%2Fa+b&SmsApplicationSid=");
 
     let mut other = held("+14185551234");
     other["sid"] = json!(format!("PN{}", "1".repeat(32)));
     let script = Script::of([answer(200, other.to_string())]);
-    let trouble = script.client().update(&canary_token(), &number_sid(), &fields, None).await.unwrap_err();
+    let trouble = script.client().update(&canary_token(), &number_sid(), &fields, &open_fence()).await.unwrap_err();
     assert_eq!(trouble.meaning, Meaning::Ambiguous);
 }
 
