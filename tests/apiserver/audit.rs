@@ -193,6 +193,11 @@ fn the_command_tells_everything_and_writes_nothing() -> Outcome {
             assert!(!printed.contains(ELSEWHERE), "another installation's number is named: {printed}");
         }
 
+        // Under its former id the number of the other installation is one of ours, and nobody's.
+        let (former, _) = audit(world, &twilio, &["--previous-installation-id", "elsewhere", "-o", "json"])?;
+        let former: Value = serde_json::from_str(&former)?;
+        assert!(findings(&former).contains(&("Orphan".to_owned(), String::new(), vec![ELSEWHERE.to_owned()])));
+
         assert!(world.twilio.calls()[before..].iter().all(|call| call.method == "GET"));
         assert_eq!(
             (world.twilio.numbers(), &world.space.get("").await?["items"]),

@@ -164,3 +164,78 @@ fn progress(text: &str) {
     // Nothing is lost if nobody sees it.
     drop(write!(std::io::stderr(), "{text}"));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{AccountSid, E164, PhoneNumberSid};
+    use crate::plan::audit::{AccountReport, Counts, Finding, FindingKind, Idle, NumberDetail, Obstacle, Summary};
+
+    /// One account, which was not audited because of this; with a number of no mark.
+    fn report(obstacle: Option<Obstacle>) -> Report {
+        let finding = obstacle.map(|obstacle| Finding {
+            kind: FindingKind::NotAudited,
+            certain: true,
+            obstacle: Some(obstacle),
+            message: "in words".to_owned(),
+            resource: None,
+            tag: None,
+            numbers: Vec::new(),
+        });
+        let untagged = NumberDetail {
+            phone_number: E164::parse("+14185550001").unwrap(),
+            phone_number_sid: PhoneNumberSid::parse(&format!("PN{:032x}", 1)).unwrap(),
+            tag: None,
+            label: "Fax".to_owned(),
+            since: None,
+            monthly_cost: None,
+        };
+        let findings: Vec<_> = finding.into_iter().collect();
+        let summary = Summary {
+            accounts: 1,
+            audited: 1 - findings.len(),
+            findings: findings.len(),
+            idle_numbers: 0,
+            idle_unpriced: 0,
+            idle_monthly_cost: Vec::new(),
+        };
+        let account = AccountReport {
+            account_sid: AccountSid::parse(&format!("AC{:032x}", 1)).unwrap(),
+            audited: findings.is_empty(),
+            list_complete: findings.is_empty(),
+            numbers: Counts::default(),
+            idle: Idle::default(),
+            findings,
+            untagged: vec![untagged],
+            unknown_owner: Vec::new(),
+        };
+        Report { installation_id: "prod".to_owned(), summary, accounts: vec![account], unplaced: Vec::new() }
+    }
+
+    /// That Twilio could not be asked is a finding too, and still no answer.
+    #[test]
+    fn the_exit_code_tells_well_found_and_not_completed_apart() {
+        for (obstacle, expected) in [
+            (None, ExitCode::SUCCESS),
+            (Some(Obstacle::NoCredentials), ExitCode::from(3)),
+            (Some(Obstacle::CredentialsRefused), ExitCode::from(3)),
+            (Some(Obstacle::Unreachable), ExitCode::from(1)),
+        ] {
+            assert_eq!(code(&report(obstacle)), expected, "{obstacle:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_printed_is_what_was_asked_for() {
+        let report = report(None);
+        let printed = |output| render(&report, output).unwrap();
+        let (table, wide) = (printed(Output::Table), printed(Output::Wide));
+        assert!(table.contains("Nothing is wrong") && !table.contains("Fax"), "{table}");
+        assert!(wide.contains("Nothing is wrong") && wide.contains("Fax"), "{wide}");
+        let (json, yaml) = (printed(Output::Json), printed(Output::Yaml));
+        assert!(json.starts_with('{') && json.ends_with("}\n"), "{json}");
+        let read: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(read, serde_json::to_value(&report).unwrap());
+        assert_eq!(yaml::from_str::<serde_json::Value>(&yaml).unwrap(), read);
+    }
+}

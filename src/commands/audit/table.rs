@@ -186,7 +186,7 @@ mod tests {
             account_sid: AccountSid::parse(&format!("AC{n:032x}")).unwrap(),
             audited: true,
             list_complete: true,
-            numbers: Counts { total: 5, in_use: 2, other_installations: 1, ..Counts::default() },
+            numbers: Counts { total: 5, in_use: 2, other_installations: 1, untagged: 2, ..Counts::default() },
             idle: Idle::default(),
             findings,
             untagged: Vec::new(),
@@ -212,6 +212,15 @@ mod tests {
         line.split("   ").map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned).collect()
     }
 
+    /// What stands in the first line below the first one that has this name, under the name.
+    fn under(text: &str, name: &str) -> String {
+        let mut lines = text.lines().skip_while(|line| !line.contains(name));
+        let (head, row) = (lines.next().unwrap(), lines.next().unwrap());
+        let at = head.split(name).next().unwrap().chars().count();
+        let cell: String = row.chars().skip(at).collect();
+        cell.split("   ").next().unwrap().to_owned()
+    }
+
     #[test]
     fn each_account_and_each_number_of_a_finding_has_a_line() {
         let mut one = account(
@@ -229,7 +238,7 @@ mod tests {
         };
         let text = render(&report(vec![one]), false);
         let sid = format!("AC{:032x}", 1);
-        assert_eq!(line(&text, "complete"), [sid.as_str(), "complete", "5", "2", "1", "0", "3", "1.15 USD"]);
+        assert_eq!(line(&text, "complete"), [sid.as_str(), "complete", "5", "2", "1", "2", "3", "1.15 USD"]);
         let pn = |n: u32| format!("PN{n:032x}");
         let orphan = [&sid, "Orphan", "+14185550001", &pn(1), "-", "2026-11-02", "1.15 USD", "in words"];
         assert_eq!(line(&text, "Orphan"), orphan);
@@ -271,6 +280,75 @@ mod tests {
             assert_eq!((unplaced[1].as_str(), unplaced[4].as_str()), ("NotAudited", "clinic/c"));
             assert_eq!(unplaced.len(), line(&text, "in words").len(), "under the same columns");
         }
+    }
+
+    #[test]
+    fn a_resource_without_an_account_is_told_where_there_is_no_account_at_all() {
+        let mut none = report(Vec::new());
+        let resource = ResourceRef { namespace: "clinic".to_owned(), name: "c".to_owned() };
+        none.unplaced = vec![Unplaced { resource, problem: "no Secret".to_owned() }];
+        let text = render(&none, false);
+        assert!(text.contains("clinic/c") && text.contains("no Secret"), "{text}");
+    }
+
+    /// Labels, and what Twilio and Secrets say, are other people's words: none of them moves the cursor or begins a line.
+    #[test]
+    fn no_control_character_is_printed_wherever_it_comes_from() {
+        let bad = "a\u{1b}[2J\rb\nc";
+        let mut one = account(1, vec![finding(FindingKind::Orphan, None, vec![number(1, bad, None)])]);
+        one.findings[0].message = bad.to_owned();
+        one.untagged = vec![number(7, bad, None)];
+        one.unknown_owner = vec![number(8, bad, None)];
+        let mut all = report(vec![one]);
+        let resource = ResourceRef { namespace: "clinic".to_owned(), name: "c".to_owned() };
+        all.unplaced = vec![Unplaced { resource, problem: bad.to_owned() }];
+        for (wide, times) in [(false, 2), (true, 5)] {
+            let text = render(&all, wide);
+            assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+            assert_eq!(text.matches("a\u{fffd}[2J\u{fffd}b\u{fffd}c").count(), times, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_column_stands_under_its_name() {
+        let mut one = account(1, vec![finding(FindingKind::Orphan, Some("a"), vec![number(1, "Été", Some("1.15"))])]);
+        one.untagged = vec![number(7, "Éé", None), number(8, "Ee", None)];
+        let report = report(vec![one]);
+        let (narrow, wide) = (render(&report, false), render(&report, true));
+        for text in [&narrow, &wide] {
+            for (name, value) in [
+                ("LIST", "complete"),
+                ("NUMBERS", "5"),
+                ("IN USE", "2"),
+                ("OTHER INSTALLATIONS", "1"),
+                ("UNTAGGED", "2"),
+                ("FINDINGS", "1"),
+                ("IDLE PER MONTH", "none"),
+                ("FINDING ", "Orphan"),
+                ("RESOURCE", "clinic/a"),
+                ("SINCE", "2026-11-02"),
+                (" PER MONTH   ", " 1.15 USD"),
+                ("WHAT", "in words"),
+            ] {
+                assert_eq!(under(text, name), value, "{name} in\n{text}");
+            }
+        }
+        for (name, value) in [("TAG   ", "abcdefghijk"), ("LABEL   ", "Été"), ("CERTAIN", "yes")] {
+            assert_eq!(under(&wide, name), value, "{name} in\n{wide}");
+        }
+        let others = wide.split("without a mark:\n").nth(1).unwrap();
+        for (name, value) in [("SINCE", "2026-11-02"), ("TAG", "abcdefghijk"), ("LABEL", "Éé")] {
+            assert_eq!(under(others, name), value, "{name} in\n{others}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_other_namespaces_is_counted_over_all_accounts() {
+        let mut accounts = [account(1, Vec::new()), account(2, Vec::new()), account(3, Vec::new())];
+        accounts[0].unknown_owner = vec![number(1, "", None)];
+        accounts[2].unknown_owner = vec![number(2, "", None), number(3, "", None)];
+        let text = render(&report(accounts.to_vec()), false);
+        assert!(text.contains("\n3 with this installation's mark"), "{text}");
     }
 
     #[test]

@@ -103,7 +103,11 @@ impl Looker<'_> {
         for (account, named) in spare {
             let refused =
                 matches!(locked(&findings).seen.get(&account), Some(Seen::Not(Obstacle::CredentialsRefused, _)));
-            if refused && let (_, Some(credentials)) = self.secret(&named).await? {
+            // It may have been replaced since: another account's list says nothing of this one.
+            if refused
+                && let (_, Some(credentials)) = self.secret(&named).await?
+                && *credentials.account() == account
+            {
                 let listing = self.account(&credentials, &first, &findings).await;
                 locked(&findings).seen.insert(account, listing);
             }

@@ -1,8 +1,11 @@
-//! What is news, what the figures say, and when an audit comes. Whole audits are in `tests/apiserver/audit.rs`.
+//! What is news, what the figures say, and when an audit comes; whole audits in memory are in `whole`, those against a real
+//! API server in `tests/apiserver/audit.rs`.
+
+mod whole;
 
 use super::telling::{News, Told};
 use super::*;
-use crate::domain::{AccountSid, Currency, E164, Money, PhoneNumberSid};
+use crate::domain::{AccountSid, Currency, E164, Money, OwnerTag, PhoneNumberSid};
 use crate::plan::audit::{
     AccountReport, Cost, Counts, Finding, FindingKind, Idle, NumberDetail, Obstacle, ResourceRef, Summary, Unplaced,
 };
@@ -138,6 +141,55 @@ fn the_same_finding_in_two_accounts_is_two() {
     assert_eq!(short(&Told::default().news(&both)).len(), 4);
 }
 
+/// If two findings were taken for one, each would be told as the other's change, at every audit anew.
+#[test]
+fn findings_that_differ_in_one_thing_alone_are_each_told_once() {
+    let tagged = |tag: &str, n| Finding {
+        tag: Some(OwnerTag::parse(tag).unwrap()),
+        ..finding(FindingKind::DuplicateTag, None, &[n])
+    };
+    let all = report(vec![
+        of(
+            1,
+            vec![
+                finding(FindingKind::NumberGone, Some("a"), &[1]),
+                finding(FindingKind::NumberGone, Some("b"), &[2]),
+                finding(FindingKind::DuplicateTag, Some("a"), &[3]),
+                tagged("abcdefghijk", 4),
+                tagged("bcdefghijkl", 5),
+                finding(FindingKind::IncompleteList, None, &[6]),
+                finding(FindingKind::NotAudited, None, &[]),
+                finding(FindingKind::Orphan, None, &[7]),
+                finding(FindingKind::Orphan, None, &[8]),
+            ],
+        ),
+        of(2, vec![finding(FindingKind::NumberGone, Some("a"), &[1]), finding(FindingKind::Orphan, None, &[9])]),
+    ]);
+    let mut told = Told::default();
+    let news = told.news(&all);
+    assert_eq!(news.len(), 9 + 2 + 2, "one for each, and one for the orphans of each account: {:?}", short(&news));
+    for _ in 0..2 {
+        assert_eq!(short(&told.news(&all)), [""; 0]);
+    }
+    // The orphans' event names the orphans of its account, and nothing else.
+    let orphans = news.iter().find_map(|n| if let News::Installation(note) = n { Some(&note.text) } else { None });
+    let named: Vec<_> = (1..=9).filter(|n| orphans.unwrap().contains(number(*n).phone_number.as_str())).collect();
+    assert_eq!(named, [7, 8]);
+    let none = report(vec![of(1, vec![finding(FindingKind::NumberGone, Some("a"), &[1])])]);
+    assert_eq!(short(&Told::default().news(&none)), ["AuditNumberGone clinic/a"]);
+}
+
+/// Whoever reads the log alone must not release a number because of a list with a hole.
+#[test]
+fn the_line_of_an_orphan_says_when_it_is_not_certain() {
+    for certain in [true, false] {
+        let orphan = Finding { certain, ..finding(FindingKind::Orphan, None, &[1]) };
+        let news = Told::default().news(&report(vec![of(1, vec![orphan])]));
+        let News::Idle(_, _, text) = &news[0] else { panic!("{news:?}") };
+        assert_eq!(text.contains("not certain"), !certain, "{text}");
+    }
+}
+
 #[test]
 fn an_account_that_cannot_be_read_keeps_what_was_found_in_it() {
     let mut told = Told::default();
@@ -157,6 +209,7 @@ fn an_account_that_cannot_be_read_keeps_what_was_found_in_it() {
     // An account that nobody names any more is forgotten.
     told.news(&report(vec![]));
     assert!(figures(&told).iter().all(|(_, count)| *count == 0));
+    assert_eq!(short(&told.news(&before)).len(), 2, "and what is found in it when it is named again is news");
 }
 
 #[test]
@@ -170,14 +223,19 @@ fn figures_have_every_kind_and_exact_sums() {
         resource: ResourceRef { namespace: "clinic".into(), name: "b".into() },
         problem: "no Secret".into(),
     });
+    all.accounts[0].idle.unpriced = 1;
     told.news(&all);
     let figures = told.figures(Some(7));
     assert_eq!(
         figures.findings,
         [("orphan", 3), ("duplicate_tag", 0), ("number_gone", 1), ("incomplete_list", 0), ("not_audited", 1)]
     );
-    assert_eq!((figures.idle, figures.unpriced, figures.completed), (3, 0, Some(7)));
+    assert_eq!((figures.idle, figures.unpriced, figures.completed), (3, 1, Some(7)));
     assert_eq!(figures.costs, [("USD".to_owned(), 3.45)]);
+    // A resource that has its place again is no longer counted.
+    all.unplaced.clear();
+    told.news(&all);
+    assert!(told.figures(None).findings.contains(&("not_audited", 0)));
 }
 
 /// A namespace that was emptied leaves hundreds: one event, not one each.

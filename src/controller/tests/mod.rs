@@ -20,7 +20,7 @@
 )]
 
 mod chance;
-mod clock;
+pub(super) mod clock;
 mod exhaustive;
 mod fault;
 mod hub;

@@ -140,7 +140,8 @@ pub fn to_look_up(resources: &Resources<'_>, account: &AccountSid, numbers: &[In
     if absent.len() > LOOKUPS { Vec::new() } else { absent.into_iter().cloned().collect() }
 }
 
-/// The countries whose prices are needed to say what is idle. A resource that comes meanwhile only makes them fewer.
+/// The countries whose prices are needed to say what is idle. A resource that comes meanwhile only makes them fewer; a Secret
+/// that was not read yet may say that its resource lives elsewhere, and that what carries its tag here is idle too.
 pub fn to_price(
     resources: &Resources<'_>,
     account: &AccountSid,
@@ -150,7 +151,12 @@ pub fn to_price(
     let (others, seen) = (Others::None, BTreeMap::new());
     let question = Question { resources, others: &others, secrets, seen: &seen };
     let sorted = Sorted::new(&question, account, numbers);
-    sorted.idle().flat_map(|number| number.phone_number.countries()).collect()
+    let unsettled = |number: &&IncomingNumber| {
+        let owner = number.mark().and_then(|mark| resources.owner(&mark.tag));
+        owner.is_some_and(|owner| owner.accounts().next().is_none() && !secrets.contains_key(&owner.key))
+    };
+    let open = sorted.of(|class| matches!(class, Class::Resolving)).filter(unsettled);
+    sorted.idle().chain(open).flat_map(|number| number.phone_number.countries()).collect()
 }
 
 /// Every account that a Secret names now, or that a status records.

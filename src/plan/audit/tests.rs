@@ -117,7 +117,14 @@ impl World {
     fn report(&self) -> Report {
         let resources = &self.resources();
         let question = Question { resources, others: &self.others, secrets: &self.secrets, seen: &self.seen };
-        compare(&self.ids.installation, &question)
+        let report = compare(&self.ids.installation, &question);
+        for account in &report.accounts {
+            let mut counts = serde_json::to_value(account.numbers).unwrap();
+            let total = counts.as_object_mut().unwrap().remove("total").unwrap();
+            let sum: u64 = counts.as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
+            assert_eq!(Some(sum), total.as_u64(), "every number is counted once: {:?}", account.numbers);
+        }
+        report
     }
     fn look_up(&self, numbers: &[IncomingNumber]) -> Vec<PhoneNumberSid> {
         to_look_up(&self.resources(), &account(1), numbers)
@@ -213,6 +220,8 @@ fn what_is_being_found_out_is_no_orphan() {
         ("not taken over yet: no tag", claiming(1, 1, &tag, 1, "Unknown"), "Front desk".to_owned()),
         ("taken over from a resource that is gone", claiming(1, 1, &tag, 1, "Unknown"), ours("gone")),
         ("half of status was wiped", claiming(1, 1, &tag, 1, "Held"), ours("a")),
+        ("half of status was wiped, and its label changed", claiming(1, 1, &tag, 1, "Held"), "Front desk".to_owned()),
+        ("half of status was wiped, and its mark is another's", claiming(1, 1, &tag, 1, "Held"), ours("gone")),
         ("all of status was wiped", json!({}), ours("a")),
         ("no status yet", Value::Null, ours("a")),
         ("status cannot be read", json!({"claim": {"phoneNumber": "nonsense", "attempts": 1}}), ours("a")),
@@ -267,11 +276,29 @@ fn a_resource_that_comes_or_goes_meanwhile_has_its_number() {
     let mut going = world(vec![subject("a", recording(1, 1))], vec![at_twilio(1, 1, &ours("a"))]);
     going.after.clear();
     assert_eq!(going.found(), []);
+    // Whatever its label says: one reading that has it is enough, be it recorded or waited for.
+    let tag = id("prod").tag("clinic", "a");
+    for status in [recording(1, 1), claiming(1, 1, &tag, 1, "Unknown")] {
+        for went in [false, true] {
+            let mut world = world(vec![subject("a", status.clone())], vec![at_twilio(1, 1, &ours("gone"))]);
+            if went {
+                world.after.clear();
+            } else {
+                world.before.clear();
+            }
+            assert_eq!(world.found(), [], "{went} {status}");
+        }
+    }
     // The number of a resource that went is not missed.
     let mut going = world(vec![subject("a", recording(1, 1))], vec![]);
     going.listing().lookups.insert(sid(1), Lookup::Gone);
     going.after.clear();
     assert_eq!((going.found(), going.one().list_complete), (vec![], true));
+    // Nor that of one which is being deleted since: it may be on its way back.
+    let mut leaving = world(vec![subject("a", recording(1, 1))], vec![]);
+    leaving.listing().lookups.insert(sid(1), Lookup::Gone);
+    leaving.after[0].deleting = true;
+    assert_eq!((leaving.found(), leaving.one().list_complete), (vec![], true));
     // Nor that of one which recorded it after the list began, or is another of the same name.
     for change in [subject("a", json!({})), subject("a", recording(2, 1))] {
         let mut changing = world(vec![change], vec![]);
@@ -281,6 +308,17 @@ fn a_resource_that_comes_or_goes_meanwhile_has_its_number() {
     let mut another = world(vec![subject("a", recording(1, 1))], vec![]);
     another.after[0].uid = "another".into();
     assert_eq!((another.found(), another.one().list_complete), (vec![], true));
+}
+
+/// It bought a number while the lists were read: what else carries its tag is to spare from then on.
+#[test]
+fn the_later_reading_of_a_resource_wins() {
+    let mut world =
+        world(vec![subject("a", json!({}))], vec![at_twilio(1, 1, &ours("a")), at_twilio(2, 1, &ours("a"))]);
+    world.after = vec![subject("a", recording(1, 1))];
+    let report = world.one();
+    assert_eq!((report.numbers.in_use, report.numbers.surplus), (1, 1));
+    assert!(report.findings[0].message.contains("holds +14185550001"), "{}", report.findings[0].message);
 }
 
 #[test]
@@ -293,6 +331,7 @@ fn a_recorded_number_that_is_gone_is_told() {
     let report = world.one();
     assert_eq!(found(&report), [(FindingKind::NumberGone, "a".into(), numbers(&[1]))]);
     assert!(report.list_complete && report.findings[0].certain, "the list is as it is");
+    assert_eq!(report.findings[0].tag, Some(id("prod").tag("clinic", "a")));
     assert_eq!(report.idle.numbers, 0, "what is gone costs nothing");
 
     // Under another SID: with its tag its resource finds it, without it a person has to look.
@@ -300,6 +339,13 @@ fn a_recorded_number_that_is_gone_is_told() {
     bought_back.sid = sid(7);
     world.listing().numbers.push(bought_back.clone());
     assert!(world.one().findings[0].message.contains(sid(7).as_str()));
+    // Nor is it found by another's tag, nor is another number with its own tag the one that it records.
+    for (number, label) in [(1, ours("b")), (8, ours("a"))] {
+        let other = IncomingNumber { sid: sid(7), ..at_twilio(number, 1, &label) };
+        world.listing().numbers[1] = other;
+        let gone = (FindingKind::NumberGone, "a".to_owned(), numbers(&[1]));
+        assert!(world.found().contains(&gone), "{label}: {:?}", world.found());
+    }
     bought_back.friendly_name = ours("a");
     world.listing().numbers[1] = bought_back;
     let report = world.one();
@@ -358,6 +404,8 @@ fn when_much_is_missing_nothing_is_asked_and_nothing_is_called_gone() {
     let report = world(subjects(6), vec![]).one();
     assert_eq!(report.findings.iter().map(|f| f.kind).collect::<Vec<_>>(), [FindingKind::IncompleteList]);
     assert!(report.findings[0].message.contains("and 1 more"), "{}", report.findings[0].message);
+    let five = world(subjects(5), vec![]).one().findings.remove(0).message;
+    assert!(five.contains("of clinic/r5") && !five.contains("more"), "five are named and none are left: {five}");
 }
 
 #[test]
@@ -369,6 +417,7 @@ fn two_numbers_with_one_tag_are_told_and_the_spare_ones_are_idle() {
     let report = held.one();
     let tagged = [(FindingKind::DuplicateTag, "a".to_owned(), numbers(&[1, 2, 3]))];
     assert_eq!(found(&report), tagged);
+    assert_eq!(report.findings[0].tag, Some(id("prod").tag("clinic", "a")));
     assert_eq!((report.numbers.in_use, report.numbers.surplus), (1, 2));
     assert_eq!((report.idle.numbers, report.idle.to_string()), (2, "2.30 USD".to_owned()));
     assert!(report.findings[0].message.contains("holds +14185550001"), "{}", report.findings[0].message);
@@ -400,6 +449,11 @@ fn one_resource_with_two_tags_has_one_number() {
     changed.before = vec![Subject::read(&resource("a", &recording(1, 1)), &changed.ids)];
     changed.after.clone_from(&changed.before);
     assert_eq!(changed.found(), [(FindingKind::DuplicateTag, "a".to_owned(), numbers(&[1, 2]))]);
+    // Nothing is recorded, and each of the two carries one of the tags: still they are two of one resource.
+    changed.before = vec![Subject::read(&resource("a", &json!({})), &changed.ids)];
+    changed.after.clone_from(&changed.before);
+    assert_eq!(changed.found(), [(FindingKind::DuplicateTag, "a".to_owned(), numbers(&[1, 2]))]);
+    assert_eq!(changed.one().numbers.surplus, 2);
 }
 
 /// Somebody took the mark off the number that is held, and another one carries it.
@@ -440,6 +494,17 @@ fn other_installations_are_counted_only() {
     assert!(!text.contains(e164(1).as_str()) && !text.contains(e164(2).as_str()), "never named: {text}");
 }
 
+/// Two resources hold what once was somebody else's, and neither label was cleaned: whose tag it is twice is not our affair.
+#[test]
+fn a_tag_of_another_installation_is_no_duplicate_on_numbers_in_use() {
+    let theirs = marked("elsewhere", "x", false);
+    let world = world(
+        vec![subject("a", recording(1, 1)), subject("b", recording(2, 1))],
+        vec![at_twilio(1, 1, &theirs), at_twilio(2, 1, &theirs)],
+    );
+    assert_eq!((world.found(), world.one().numbers.in_use), (vec![], 2));
+}
+
 /// A number that a resource records is in use, whatever its label says.
 #[test]
 fn a_recorded_number_is_in_use_under_any_label() {
@@ -468,6 +533,49 @@ fn a_number_whose_resource_lives_in_another_account_is_an_orphan() {
     assert_eq!(found(&wiped.report().accounts[0])[0].0, FindingKind::Orphan);
     wiped.secrets.insert(key, Err("gone".into()));
     assert_eq!(wiped.found(), []);
+}
+
+/// What status says stands before what the Secret says: a Secret may be changed while the number stays where it is.
+#[test]
+fn a_resource_lives_where_its_number_is() {
+    let tag = id("prod").tag("clinic", "a");
+    let mut both = recording(1, 1);
+    both["claim"] = claiming(3, 2, &tag, 1, "Unknown")["claim"].clone();
+    for status in [recording(1, 1), both] {
+        let mut changed =
+            world(vec![subject("a", status.clone())], vec![at_twilio(1, 1, &ours("a")), at_twilio(2, 1, &ours("a"))]);
+        changed.secrets.insert(changed.before[0].key.clone(), Ok(account(2)));
+        let report = &changed.report().accounts[0];
+        assert_eq!(found(report), [(FindingKind::DuplicateTag, "a".into(), numbers(&[1, 2]))], "{status}");
+        assert_eq!((report.numbers.in_use, report.numbers.surplus), (1, 1), "{status}");
+    }
+}
+
+/// A number keeps its SID when it is moved to another account; what status records is the account that it left.
+#[test]
+fn a_number_that_was_moved_to_another_account_serves_nobody_there() {
+    let mut moved =
+        world(vec![subject("a", recording(1, 2))], vec![at_twilio(1, 1, &ours("a")), at_twilio(3, 1, &ours("a"))]);
+    let lookups = HashMap::from([(sid(1), Lookup::Gone)]);
+    moved.seen.insert(account(2), Seen::Listed(Listing { lookups, ..Listing::default() }));
+    let report = moved.report();
+    let (here, left) = (&report.accounts[0], &report.accounts[1]);
+    assert_eq!(
+        found(here),
+        [
+            (FindingKind::Orphan, "a".into(), numbers(&[1])),
+            (FindingKind::Orphan, "a".into(), numbers(&[3])),
+            (FindingKind::DuplicateTag, "a".into(), numbers(&[1, 3])),
+        ]
+    );
+    assert!(here.findings[2].message.contains("holds none of them"), "{}", here.findings[2].message);
+    assert_eq!((here.numbers.in_use, here.numbers.orphaned), (0, 2));
+    assert_eq!(found(left), [(FindingKind::NumberGone, "a".into(), numbers(&[1]))]);
+
+    // Nor does what was sent elsewhere keep a number of this account from being an orphan.
+    let tag = id("prod").tag("clinic", "b");
+    let sent = world(vec![subject("b", claiming(1, 2, &tag, 1, "Unknown"))], vec![at_twilio(1, 1, &ours("gone"))]);
+    assert_eq!(found(&sent.report().accounts[0]), [(FindingKind::Orphan, String::new(), numbers(&[1]))]);
 }
 
 #[test]
@@ -499,16 +607,35 @@ fn an_account_without_credentials_is_told_as_not_audited() {
     assert!(one.audited && found(one).is_empty());
     assert!(!two.audited && !two.unreachable() && two.account_sid == account(2));
     assert_eq!(two.findings[0].obstacle, Some(Obstacle::NoCredentials));
-    assert!(two.findings[0].message.contains("clinic/a"), "{}", two.findings[0].message);
+    assert!(two.findings[0].certain, "nothing was found in a list, so that no hole makes it doubtful");
+    let message = &two.findings[0].message;
+    assert!(message.contains("clinic/a") && !message.contains("clinic/b"), "{message}");
     // A resource of which no account is known at all is told by name.
     assert_eq!(report.unplaced.iter().map(|u| u.resource.name.as_str()).collect::<Vec<_>>(), ["b"]);
     assert_eq!((report.summary.accounts, report.summary.audited, report.summary.findings), (2, 1, 2));
+    // One that went, or is being deleted, needs no account any more.
+    let b = world.after.remove(1);
+    assert_eq!(world.report().unplaced, []);
+    world.after.push(Subject { deleting: true, ..b });
+    assert_eq!(world.report().unplaced, []);
     // A claim names an account too, and then the resource has its place.
     let tag = id("prod").tag("clinic", "b");
     world.before[1] = subject("b", claiming(1, 3, &tag, 1, "Unknown"));
     world.after[1] = world.before[1].clone();
     let report = world.report();
     assert_eq!((report.accounts.len(), report.unplaced.len()), (3, 0));
+}
+
+/// An account is never left out in silence, and whoever has to mend its Secret is told which resources use it.
+#[test]
+fn an_account_that_only_a_secret_names_is_told_too() {
+    let mut world = world(vec![subject("a", json!({})), subject("b", json!({}))], vec![]);
+    world.secrets.insert(world.before[0].key.clone(), Ok(account(2)));
+    let report = world.report();
+    let names: Vec<_> = report.accounts.iter().map(|a| (a.account_sid.clone(), a.audited)).collect();
+    assert_eq!(names, [(account(1), true), (account(2), false)]);
+    let message = &report.accounts[1].findings[0].message;
+    assert!(message.contains("used by clinic/a") && !message.contains("clinic/b"), "{message}");
 }
 
 /// Whoever came while the lists were read was not asked for credentials, and whoever went needs none.
@@ -537,6 +664,12 @@ fn an_account_that_could_not_be_asked_says_why() {
         assert_eq!(found(one), [(FindingKind::NotAudited, String::new(), vec![])]);
         assert!(one.findings[0].message.contains("Twilio says no") && !one.audited && !one.list_complete);
         assert_eq!((report.unreachable(), report.summary.audited), (unreachable, 0));
+        // Another account that was read does not make up for it, on whichever side it stands.
+        for read in [0, 2] {
+            world.seen.insert(account(read), Seen::Listed(Listing::default()));
+            assert_eq!((world.report().unreachable(), world.report().summary.audited), (unreachable, 1));
+            world.seen.remove(&account(read));
+        }
     }
 }
 
@@ -572,6 +705,8 @@ fn a_price_is_told_only_where_everything_possible_costs_the_same() {
     assert_eq!(prices.of(&toll_free), Some(usd("2.15")));
     prices.learn(country("CA"), vec![(NumberType::TollFree, usd("2.00"))]);
     assert_eq!(prices.of(&toll_free), None, "they differ");
+    prices.learn(country("CA"), vec![(NumberType::Local, usd("1.15"))]);
+    assert_eq!(prices.of(&toll_free), None, "Canada's list has no toll-free number");
 
     prices.learn(country("GB"), vec![(NumberType::Local, usd("1.15")), (NumberType::Mobile, usd("1.15"))]);
     assert_eq!(prices.of(&number("+442071234567", None)), Some(usd("1.15")));
@@ -594,6 +729,7 @@ fn sums_are_exact_and_by_currency() {
     let both = Idle::sum([&first, &second].into_iter());
     assert_eq!(both.to_string(), "1.15 CAD and 0.3 USD and 1 of unknown price");
     assert_eq!((both.numbers, both.unpriced), (5, 1));
+    assert_eq!(Cost::from(&usd("2.30")).amount, "2.30", "as many decimals as Twilio's");
 }
 
 #[test]
@@ -611,15 +747,40 @@ fn prices_are_asked_for_what_is_idle_alone() {
         let countries: Vec<_> = asked(&idle, &more).into_iter().map(|c| c.to_string()).collect();
         assert_eq!(countries, ["CA"]);
     }
+    // Whether it is idle says a Secret that was not read yet.
+    let mut late = world(vec![subject("a", json!({}))], vec![at_twilio(1, 1, &ours("a"))]);
+    let listed = late.listing().numbers.clone();
+    assert!(asked(&late, &listed).is_empty(), "its resource lives here");
+    late.secrets.clear();
+    assert_eq!(asked(&late, &listed).len(), 1);
+    // A toll-free number may be any country's of its zone: its price is known only if every one was asked.
+    let toll_free =
+        IncomingNumber { phone_number: E164::parse("+18005550100").unwrap(), ..at_twilio(4, 1, &ours("gone")) };
+    let countries: Vec<_> = asked(&idle, &[toll_free]).into_iter().map(|c| c.to_string()).collect();
+    assert!(countries.contains(&"CA".to_owned()) && countries.contains(&"US".to_owned()), "{countries:?}");
 }
 
-/// Everything at once, in every order in which Twilio may list it.
+/// Everything at once, and two of what is told one by one, in every order in which Twilio and the API server may list it.
 #[test]
-fn findings_do_not_depend_on_the_order_of_the_list() {
-    let labels =
-        [ours("a"), ours("a"), ours("gone"), "Front desk".to_owned(), marked("elsewhere", "x", false), ours("b")];
+fn findings_do_not_depend_on_the_order_of_the_lists() {
+    let labels = [
+        ours("a"),
+        ours("a"),
+        ours("gone"),
+        "Front desk".to_owned(),
+        marked("elsewhere", "x", false),
+        ours("b"),
+        ours("a"),
+        ours("gone too"),
+        "Fax".to_owned(),
+    ];
     let mut numbers: Vec<_> = (1..).zip(&labels).map(|(n, label)| at_twilio(n, 1, label)).collect();
-    let subjects = vec![subject("a", recording(1, 1)), subject("b", json!({})), subject("c", recording(9, 1))];
+    let mut subjects = vec![
+        subject("a", recording(1, 1)),
+        subject("b", json!({})),
+        subject("c", recording(91, 1)),
+        subject("d", recording(92, 1)),
+    ];
     let mut reports = HashSet::new();
     for _ in 0..numbers.len() {
         numbers.rotate_left(1);
@@ -628,8 +789,9 @@ fn findings_do_not_depend_on_the_order_of_the_list() {
             if reversed {
                 list.reverse();
             }
+            subjects.reverse();
             let mut world = world(subjects.clone(), list);
-            world.listing().lookups.insert(sid(9), Lookup::Gone);
+            world.listing().lookups.extend([(sid(91), Lookup::Gone), (sid(92), Lookup::Gone)]);
             reports.insert(serde_json::to_string(&world.report()).unwrap());
         }
     }
@@ -637,11 +799,7 @@ fn findings_do_not_depend_on_the_order_of_the_list() {
     let report: Value = serde_json::from_str(reports.iter().next().unwrap()).unwrap();
     let kinds: Vec<_> =
         report["accounts"][0]["findings"].as_array().unwrap().iter().map(|f| f["kind"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["Orphan", "DuplicateTag", "NumberGone"]);
-    let counts = &report["accounts"][0]["numbers"];
-    let sum: u64 =
-        counts.as_object().unwrap().iter().filter(|(k, _)| *k != "total").map(|(_, n)| n.as_u64().unwrap()).sum();
-    assert_eq!(Some(sum), counts["total"].as_u64(), "every number is counted once");
+    assert_eq!(kinds, ["Orphan", "Orphan", "DuplicateTag", "NumberGone", "NumberGone"]);
 }
 
 /// Scripts read these.
