@@ -334,6 +334,46 @@ mod tests {
     }
 
     #[test]
+    fn credentials_that_lack_one_right_may_do_the_rest() {
+        let accounts = Accounts::default();
+        drop(accounts.admit(&account(), &A, Lane::Change, at(1)));
+        let lacks = |operation| {
+            let rejected = trouble(Meaning::Credentials, Class::CredentialsRejected, None);
+            Trouble { operation, http_status: Some(403), ..rejected }
+        };
+        assert_eq!(accounts.note(&account(), &A, Err(&lacks("CreateIncomingPhoneNumber")), at(1)), None);
+        assert!(accounts.admit(&account(), &A, Lane::Change, at(2)).is_ok());
+        // Whoever may not look at the account's numbers can do nothing.
+        assert!(accounts.note(&account(), &A, Err(&lacks("ListIncomingPhoneNumber")), at(3)).is_some());
+        assert!(accounts.admit(&account(), &A, Lane::Change, at(4)).is_err());
+    }
+
+    #[test]
+    fn what_is_gone_is_remembered_for_an_hour() {
+        let accounts = Accounts::default();
+        drop(accounts.admit(&account(), &A, Lane::Change, at(1)));
+        let sid = PhoneNumberSid::parse(&format!("PN{}", "0".repeat(32))).unwrap();
+        assert!(!accounts.is_gone(&account(), &sid, at(1)));
+        accounts.gone(&account(), &sid, at(1));
+        assert!(accounts.is_gone(&account(), &sid, at(3600)) && !accounts.is_gone(&account(), &sid, at(3601)));
+    }
+
+    #[test]
+    fn a_list_that_was_dropped_serves_nobody() {
+        let accounts = Accounts::default();
+        drop(accounts.admit(&account(), &A, Lane::Change, at(1)));
+        accounts.note(&account(), &A, Ok(()), at(2));
+        let list = Arc::new(AccountList::new(account(), at(2), Vec::new()));
+        accounts.listed(&account(), Some(Listed { list, lacks: [].into() }));
+        let key = ObjectKey { namespace: "ns".into(), name: "a".into() };
+        let ready =
+            || matches!(accounts.list_turn(&account(), &A, at(1), Lane::Change, &key, at(3)), Ok(ListTurn::Ready(_)));
+        assert!(ready());
+        accounts.unlist(&account());
+        assert!(!ready());
+    }
+
+    #[test]
     fn the_rate_is_bounded_and_refills() {
         let accounts = Accounts::default();
         let burst = std::iter::from_fn(|| accounts.admit(&account(), &A, Lane::Change, at(1)).ok().map(drop))

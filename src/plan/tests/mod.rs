@@ -20,5 +20,6 @@ mod properties;
 mod regressions;
 mod standing;
 mod table;
+mod told;
 mod twilio;
 mod world;
