@@ -34,7 +34,7 @@ test: build ## All tests; those that need a real API server start one
 
 test-exhaustive: build ## Pairs of faults in the decision, faults in a bad world and by chance, two hundred kills (some minutes)
 	@$(ENVIRONMENT) build >/dev/null
-	$(CARGO) test --locked --profile exhaustive --lib -- --ignored --nocapture plan::tests::faults controller::tests::exhaustive controller::tests::chance
+	$(CARGO) test --locked --profile exhaustive --lib -- --ignored --nocapture plan::tests::faults controller::tests::exhaustive controller::tests::chance controller::tests::made_up
 	$(CARGO) test --locked --test apiserver drills:: -- --ignored --nocapture
 
 fuzz: ## Every fuzz target for FUZZ_SECONDS (20) each; needs a C++ compiler; see fuzz/README.md

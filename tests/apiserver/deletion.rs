@@ -89,6 +89,21 @@ fn no_confirmation_and_then_retain() -> Outcome {
 }
 
 #[test]
+fn the_way_out_that_every_message_names_is_taken_with_the_confirmation_still_there() -> Outcome {
+    life(Options::default(), async |world: &mut World| {
+        let but = json!({"phoneNumber": EXACT, "deletionPolicy": "Release", "releaseConfirmation": "+14185550199"});
+        world.create("reception", but).await?;
+        world.ready("reception").await?;
+        world.delete("reception").await?;
+        world.reason("reception", "ConfirmationRequired").await?;
+        world.edit("reception", json!({"deletionPolicy": "Retain"})).await?;
+        world.gone("reception").await?;
+        assert_eq!((world.released(), world.twilio.numbers().len()), (0, 1));
+        Ok(())
+    })
+}
+
+#[test]
 fn an_adopted_number_is_never_released() -> Outcome {
     life(Options::default(), async |world: &mut World| {
         world.hold(&world.account, &json!([{"phoneNumber": EXACT}]))?;

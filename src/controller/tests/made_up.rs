@@ -296,5 +296,5 @@ fn lives_that_are_made_up_end_well() {
 #[test]
 #[ignore = "takes minutes"]
 fn many_lives_that_are_made_up_end_well() {
-    survive_all("lives made up", 10_000, lived);
+    survive_all("lives made up", 4_000, lived);
 }
