@@ -499,7 +499,8 @@ impl World {
 
     /// Waits until there is nothing at a path of the API server.
     pub async fn nothing_at(&self, path: &str) -> Outcome {
-        self.eventually("the end of it", async || {
+        // A namespace ends when Kubernetes gets to it: beside other control planes, on two cores, that takes its time.
+        self.eventually_within(4 * DEADLINE, "the end of it", async || {
             let answer = self.space.send("GET", path, &[], &Value::Null).await;
             let gone =
                 answer.err().is_some_and(|error| refusal(error.as_ref()).is_some_and(|status| status.code == 404));
@@ -512,6 +513,16 @@ impl World {
     pub async fn eventually<T>(
         &self,
         what: &str,
+        look: impl AsyncFnMut() -> Result<Option<T>, Box<dyn Error>>,
+    ) -> Result<T, Box<dyn Error>> {
+        self.eventually_within(DEADLINE, what, look).await
+    }
+
+    /// The same within this time.
+    async fn eventually_within<T>(
+        &self,
+        deadline: std::time::Duration,
+        what: &str,
         mut look: impl AsyncFnMut() -> Result<Option<T>, Box<dyn Error>>,
     ) -> Result<T, Box<dyn Error>> {
         let looked = async {
@@ -523,7 +534,7 @@ impl World {
             }
         };
         let calls = || format!("{what} did not come; sent were {:?}", self.calls());
-        tokio::time::timeout(DEADLINE, Box::pin(looked)).await.map_err(|_| calls())?
+        tokio::time::timeout(deadline, Box::pin(looked)).await.map_err(|_| calls())?
     }
 
     /// Waits until this is so.

@@ -277,6 +277,9 @@ impl ControlPlane {
         let program = Program::new("kube-controller-manager", &self.binaries.kube_controller_manager, log)
             .arg(flag("kubeconfig", self.folder().join("kubeconfig-controller-manager")))
             .arg(format!("--controllers={CONTROLLERS}"))
+            // A namespace takes some sixty calls to go, and every test leaves one or more: at the default of twenty a second they
+            // queue up for minutes.
+            .args(["--kube-api-qps=500", "--kube-api-burst=1000", "--concurrent-namespace-syncs=20"])
             // There is one, and its health is told by what it does.
             .args(["--leader-elect=false", "--secure-port=0"]);
         {
