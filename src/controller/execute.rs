@@ -384,8 +384,8 @@ impl Pass<'_> {
         };
         // What is written rests on a look of a moment ago: a process that stood still since does not write over what somebody
         // else has made of the number.
-        let fence = if holds(Rule::SendFence) { self.looked_at } else { context.now().boot };
-        let fence = Fence::new(context.clock.clone(), fence.after(context.settings.send_within));
+        let since = if holds(Rule::SendFence) { self.looked_at } else { context.now().boot };
+        let fence = Fence::new(context.clock.clone(), since.after(context.settings.send_within));
         let result = context.twilio.update(&credentials, sid, fields, &fence).await;
         drop(permit);
         if let Some(number) = self.ended(&account, &fingerprint, result) {
@@ -499,4 +499,31 @@ fn key(object: &ClinicPhoneNumber) -> ObjectKey {
 
 fn lane(periodic: bool) -> Lane {
     if periodic { Lane::Periodic } else { Lane::Change }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_holds_a_number_is_a_rival_whatever_its_claim_names() {
+        let (here, there) = ("+14185550001", "+14185550002");
+        let rival = |status: serde_json::Value| {
+            let spec = serde_json::json!({"credentialsSecretRef": {"name": "twilio"}, "phoneNumber": here});
+            let object = serde_json::json!({
+                "apiVersion": "telephony.chiroflow.io/v1alpha1", "kind": "ClinicPhoneNumber",
+                "metadata": {"name": "a", "namespace": "clinic"}, "spec": spec, "status": status,
+            });
+            super::rival(&serde_json::from_value(object).unwrap(), &E164::parse(here).unwrap()).map(|rival| rival.sent)
+        };
+        let claim = |number: &str, attempts: u32, outcome: &str| serde_json::json!({"claim": {"phoneNumber": number, "attempts": attempts, "outcome": outcome}});
+        assert_eq!(rival(claim(here, 0, "Unknown")), Some(false));
+        assert_eq!(rival(claim(here, 1, "Unknown")), Some(true));
+        assert_eq!(rival(claim(here, 0, "Held")), Some(true));
+        assert_eq!(rival(claim(here, 1, "Refused")), None);
+        assert_eq!(rival(claim(there, 1, "Unknown")), None);
+        let mut recorded = claim(there, 1, "Abandoned");
+        recorded["phoneNumber"] = here.into();
+        assert_eq!(rival(recorded), Some(true));
+    }
 }

@@ -89,8 +89,8 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, claim: &Claim, now: N
     }
 }
 
-/// The taking over is stamped. Its number is looked at once more before it is written to: the list may be minutes old, and an
-/// update replaces whatever stands there, while a purchase of what somebody else bought meanwhile is refused.
+/// The taking over is stamped. Its number is looked at once more before it is written to: the list may be a minute old, and an
+/// update replaces whatever stands there.
 fn take_over(desired: &Desired, observed: &Observed, claim: &Claim, sid: &PhoneNumberSid, now: Now) -> Plan {
     let number = &claim.number;
     let situation = |kind, what: &str| Situation::new(kind, format!("{what} {number}"));
@@ -113,7 +113,7 @@ fn take_over(desired: &Desired, observed: &Observed, claim: &Claim, sid: &PhoneN
             let fields = wish.setup(&desired.mark(true), number).differences(seen);
             Plan::act(Step::Post(Post::Adopt { sid, fields }), situation(Kind::Purchasing, "taking over"))
         }
-        Some((_, Permission::Ask)) => Plan::act(Step::LookAtOwners, situation(Kind::Purchasing, "looking whose is")),
+        Some((_, Permission::Ask)) => Plan::act(Step::LookAtOwners, situation(Kind::Purchasing, "looking who has")),
         // It changed hands: nothing is sent, and the claim is resolved like every one that was not answered.
         Some((_, Permission::No(_) | Permission::Buy)) | None => {
             Plan::rest(now.boot, situation(Kind::ResolvingPurchase, "somebody else changed"))

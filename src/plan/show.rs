@@ -87,14 +87,10 @@ impl Situation {
         keep: &mut Vec<ConditionType>,
     ) {
         let row = self.kind.row();
-        let theirs = observed.claim.as_ref().is_none_or(|claim| desired.owns(claim));
+        // A claim of another installation id: the number is still this resource's, and serves.
+        let renamed = observed.claim.as_ref().is_some_and(|claim| !desired.owns(claim));
         match self.kind {
-            Kind::NumberLost => {
-                set(ConditionType::InboundSms, Truth::False, row.reason, &self.message);
-                set(ConditionType::OutboundSms, Truth::False, row.reason, &self.message);
-            }
-            // Under another installation id the number is still this resource's, and serves.
-            Kind::NumberClaimedElsewhere if theirs => {
+            Kind::NumberLost | Kind::NumberClaimedElsewhere if self.kind == Kind::NumberLost || !renamed => {
                 set(ConditionType::InboundSms, Truth::False, row.reason, &self.message);
                 set(ConditionType::OutboundSms, Truth::False, row.reason, &self.message);
             }
@@ -179,8 +175,8 @@ impl Situation {
         }
         match (unseen || missing || failed, looked) {
             (true, _) => {
-                let why = why_blind(observed).unwrap_or_else(|| self.message.clone());
-                set(ConditionType::Observed, Truth::False, blind(observed), &why);
+                let (reason, why) = blind(observed);
+                set(ConditionType::Observed, Truth::False, reason, why.as_deref().unwrap_or(&self.message));
             }
             (false, true) => set(ConditionType::Observed, Truth::True, Reason::Seen, "the number was looked at"),
             (false, false) => keep.push(ConditionType::Observed),
@@ -200,21 +196,12 @@ fn as_before(observed: &Observed) -> Option<bool> {
     Some(number.sms_url == *url && number.sms_application_sid.is_empty())
 }
 
-/// What keeps a held number from being looked at, in words.
-fn why_blind(observed: &Observed) -> Option<String> {
+/// Why a held number cannot be looked at: the reason, and the words where they are not the situation's own.
+fn blind(observed: &Observed) -> (Reason, Option<String>) {
     match (&observed.trouble, &observed.credentials) {
-        (Some((trouble, _)), _) => Some(telling::sentence(trouble)),
-        (None, CredentialsView::Missing(what) | CredentialsView::Malformed(what)) => Some(what.clone()),
-        (None, CredentialsView::Present { .. } | CredentialsView::Unread) => None,
-    }
-}
-
-/// Why a held number cannot be looked at.
-fn blind(observed: &Observed) -> Reason {
-    match (&observed.trouble, &observed.credentials) {
-        (Some((trouble, _)), _) => telling::situation(trouble).kind.row().reason,
-        (None, CredentialsView::Missing(_)) => Reason::WaitingForCredentials,
-        (None, CredentialsView::Malformed(_)) => Reason::CredentialsRejected,
-        (None, CredentialsView::Present { .. } | CredentialsView::Unread) => Reason::Unknown,
+        (Some((trouble, _)), _) => (telling::situation(trouble).kind.row().reason, Some(telling::sentence(trouble))),
+        (None, CredentialsView::Missing(what)) => (Reason::WaitingForCredentials, Some(what.clone())),
+        (None, CredentialsView::Malformed(what)) => (Reason::CredentialsRejected, Some(what.clone())),
+        (None, CredentialsView::Present { .. } | CredentialsView::Unread) => (Reason::Unknown, None),
     }
 }

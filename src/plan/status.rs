@@ -91,21 +91,22 @@ fn facts(new: &mut ClinicPhoneNumberStatus, desired: &Desired, observed: &Observ
         }
     }
     let claimed = observed.claim.as_ref().filter(|c| c.stands()).map(|c| &c.number);
-    match (&observed.place, claimed) {
-        (Some(place), Some(number)) if place.phone_number == *number => {
+    // The place is the claimed number's: another one's is elsewhere.
+    let moved = match claimed {
+        Some(number) => of.is_some_and(|of| of != number.as_str()),
+        None => observed.held.is_none(),
+    };
+    match observed.place.as_ref().filter(|place| claimed == Some(&place.phone_number)) {
+        Some(place) => {
             new.locality.clone_from(&place.locality);
             new.region.clone_from(&place.region);
             new.country = place.country.as_ref().map(ToString::to_string);
         }
-        // The place is the claimed number's: another one's is elsewhere.
-        (_, claimed)
-            if claimed
-                .map_or(observed.held.is_none(), |number| of.as_deref().is_some_and(|of| of != number.as_str())) =>
-        {
+        None if moved => {
             new.locality = None;
             new.region = None;
             new.country = None;
         }
-        _ => {}
+        None => {}
     }
 }

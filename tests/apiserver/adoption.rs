@@ -81,6 +81,22 @@ fn a_renamed_resource_takes_its_number_along() -> Outcome {
     })
 }
 
+/// Without a pass of its own nobody gives back what it reserved.
+#[test]
+fn the_number_of_a_resource_that_a_person_took_away_is_free() -> Outcome {
+    life(Options::default(), async |world: &mut World| {
+        world.create("former", json!({})).await?;
+        let number = held(&world.ready("former").await?);
+        world.delete("former").await?;
+        world.patch("former", json!({"metadata": {"finalizers": null}})).await?;
+        world.gone("former").await?;
+        world.create("reception", json!({"phoneNumber": number, "adoptionPolicy": "IfOwned"})).await?;
+        let taken = world.ready("reception").await?;
+        assert_eq!((held(&taken), world.sold(), world.released()), (number, 1, 0));
+        Ok(())
+    })
+}
+
 #[test]
 fn another_installations_number_needs_a_takeover() -> Outcome {
     life(Options::default(), async |world: &mut World| {

@@ -59,7 +59,7 @@ pub struct Inner {
     pub violations: Vec<String>,
     /// Numbers whose release a person asked for.
     pub may_release: HashSet<String>,
-    /// Numbers that a person released in the console.
+    /// Numbers that a person released in the console, perhaps without that anybody looked since.
     pub released_by_hand: HashSet<String>,
     /// Numbers that may be taken over from another installation.
     pub may_take_over: HashSet<String>,
@@ -369,9 +369,6 @@ impl Hub {
     pub fn about(&self, number: &E164, method: Method, fields: &[(&str, &str)]) -> u16 {
         let row = self.simulator.numbers().into_iter().find(|row| row.phone_number == *number).unwrap();
         let path = format!("IncomingPhoneNumbers/{}.json", row.sid);
-        if method == Method::DELETE {
-            self.inner().released_by_hand.insert(number.to_string());
-        }
         self.console(&row.account_sid, method, &path, fields).status().as_u16()
     }
 

@@ -205,6 +205,10 @@ pub fn lives_of_scenarios() -> Vec<Life> {
                 ),
             ],
         ),
+        life(
+            "drift, or somebody else's",
+            vec![(Do(buy), wired), (Do(drift), |w| wired(w) || w.stalled("a", "NumberClaimedElsewhere"))],
+        ),
         Life {
             sales: 0,
             ..life(

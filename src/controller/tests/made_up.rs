@@ -132,6 +132,7 @@ const ACTS: [(usize, &str, Act); 27] = [
     }),
     (1, "released in the console", |w, _, name| {
         let Some(number) = held(w, name) else { return false };
+        w.hub.inner().released_by_hand.insert(number.to_string());
         w.hub.about(&number, Method::DELETE, &[]) == 204
     }),
     (1, "given up", |w, _, name| {

@@ -3,7 +3,8 @@
 //! `hub` is where every call goes through: it counts them, strikes them with faults (`fault`) and watches what is sent.
 //! `world` is the cluster, the account and the operators; `lives` is what happens to resources in it, and what must come of
 //! that; `truth` compares status with the account, and `watch` looks at whatever is sent or written. `exhaustive` replays every life
-//! with every fault at every call, `chance` several at once, `made_up` lives whatever several people may do to several resources, and `scenarios` are schedules with names: each is not survived
+//! with every fault at every call, `chance` several at once, `made_up` lives whatever several people may do to several
+//! resources, and `scenarios` are schedules with names: each is not survived
 //! without the rule of the protocol that it is about. Every pair of faults is tried one level below, over the decision alone
 //! (`plan::tests::faults`).
 

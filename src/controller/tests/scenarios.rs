@@ -10,6 +10,7 @@ use super::fault::{ANNOUNCED, Fault, RELEASING, STAMPED};
 use super::hub::{Hub, Strike};
 use super::lives::{lives, lives_of_scenarios, search};
 use super::world::{LAGGING, Mode, PLAIN, World, number, other_mark};
+use crate::domain::E164;
 use crate::plan::rules::{Rule, without};
 
 /// What is taken out: a rule of the protocol, or one that the HTTP client keeps.
@@ -64,8 +65,17 @@ fn keep(hub: &Hub) {
 
 /// Another installation marks the number that is about to be taken over.
 fn mark_by_another(hub: &Hub) {
+    mark(hub, &number(9));
+}
+
+/// Another installation marks the number that is held.
+fn mark_held_by_another(hub: &Hub) {
+    mark(hub, &E164::parse(&hub.objects()[0].status.clone().unwrap().phone_number.unwrap()).unwrap());
+}
+
+fn mark(hub: &Hub, number: &E164) {
     let label = format!("{} theirs", other_mark());
-    assert_eq!(hub.about(&number(9), Method::POST, &[("FriendlyName", &label)]), 200);
+    assert_eq!(hub.about(number, Method::POST, &[("FriendlyName", &label)]), 200);
 }
 
 fn rule(rule: Rule) -> Cut {
@@ -240,6 +250,16 @@ fn scenarios() -> Vec<Scenario> {
                 PLAIN,
                 &[(STAMPED, 1, Fault::Meanwhile)],
                 vec![rule(Rule::AdoptionLooks)],
+            )
+        },
+        Scenario {
+            meanwhile: Some(mark_held_by_another),
+            ..struck(
+                "stands still between the look and a repair while another installation takes the number over",
+                "drift, or somebody else's",
+                PLAIN,
+                &[("get", 1, Fault::OvertakenMeanwhile)],
+                vec![rule(Rule::SendFence)],
             )
         },
         struck(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::pass::{Turn, restart, run};
+use super::pass::{Pass, Turn, restart, run};
 use super::twilio::CallFault;
 use super::world::{WINDOW, World, account, credentials, key, number, search};
 use crate::api::v1alpha1::{
@@ -128,6 +128,68 @@ fn exact(policy: &str) -> serde_json::Value {
 
 fn bought(w: &World) -> bool {
     w.ready("a")
+}
+
+/// A world in which `a` has bought its number.
+pub fn a_bought() -> World {
+    let mut w = World::new();
+    buy(&mut w);
+    until(&mut w, bought).unwrap();
+    w
+}
+
+/// Passes of `a`, each when it is due, for this long, unless it goes.
+fn passes(w: &mut World, span: Duration, mut see: impl FnMut(&World)) -> bool {
+    let end = w.now.boot.after(span);
+    while w.now.boot < end {
+        let Turn::Ended(at) = run(w, 0, &key("a")) else { return false };
+        see(w);
+        let wait = at.until(w.now.boot);
+        w.advance(wait);
+    }
+    true
+}
+
+/// `a` lives on for this long.
+pub fn live_on(w: &mut World, span: Duration, see: impl FnMut(&World)) {
+    assert!(passes(w, span, see), "gone");
+}
+
+/// Whether `a` goes within this time.
+pub fn goes(w: &mut World, span: Duration) -> bool {
+    !passes(w, span, |_| {})
+}
+
+/// A person asks for `a`'s number to be released, confirmed, and deletes it.
+pub fn release(w: &mut World) {
+    let held = w.holds("a").unwrap();
+    w.may_release.insert(held.clone());
+    w.edit("a", |o| {
+        o.spec.deletion_policy = DeletionPolicy::Release;
+        o.spec.release_confirmation = Some(held.to_string());
+    });
+    w.delete("a");
+}
+
+/// Passes of `a` until a release is stamped; then the process dies.
+pub fn stop_after_release_stamp(w: &mut World) {
+    let stamped = |w: &World| w.status("a").claim.is_some_and(|c| c.releasing > 0);
+    while !stamped(w) {
+        let mut pass = Pass::begin(w, 0, &key("a")).unwrap();
+        let mut turn = Turn::On;
+        while turn == Turn::On && !stamped(w) {
+            turn = pass.turn(w);
+        }
+        match turn {
+            Turn::On => {}
+            Turn::Ended(at) => {
+                let wait = at.until(w.now.boot);
+                w.advance(wait);
+            }
+            Turn::Gone => panic!("gone"),
+        }
+    }
+    restart(w, 0);
 }
 
 fn stalled(w: &World, reason: &str) -> bool {
@@ -991,7 +1053,7 @@ pub fn lives() -> Vec<Life> {
 
 /// Runs one pass in which the process dies right after the stamp was written, before anything was sent.
 pub fn stop_after_stamp(w: &mut World) {
-    let Some(mut pass) = super::pass::Pass::begin(w, 0, &key("a")) else { return };
+    let Some(mut pass) = Pass::begin(w, 0, &key("a")) else { return };
     while w.status("a").claim.is_none_or(|c| c.attempts == 0) {
         if pass.turn(w) != Turn::On {
             return;

@@ -2,21 +2,14 @@
 
 use std::time::Duration;
 
-use super::lives::{stop_after_stamp, until};
-use super::pass::{Pass, Turn, restart, run};
+use super::lives::{a_bought as bought, release, stop_after_release_stamp, stop_after_stamp, until};
+use super::pass::{Pass, Turn, run};
 use super::twilio::CallFault;
 use super::world::{Fault, World, account, credentials, key, number, search};
 use crate::api::v1alpha1::{ClaimOutcome, DeletionPolicy, Origin};
 use crate::api::{FORGET_NUMBER, REQUESTED_AT};
 use crate::domain::{Class, InstallationId, Moment};
 use crate::plan::observed::CredentialsView;
-
-fn bought() -> World {
-    let mut w = World::new();
-    w.apply("a", search());
-    until(&mut w, |w| w.ready("a")).unwrap();
-    w
-}
 
 fn lost() -> World {
     let mut w = bought();
@@ -279,29 +272,11 @@ fn an_edit_of_a_refused_exact_number_is_not_used_up_by_a_pass_that_failed() {
 #[test]
 fn a_retained_release_is_never_sent_and_a_stamped_one_is_waited_for() {
     let mut w = bought();
-    let number = w.holds("a").unwrap();
-    w.may_release.insert(number.clone());
-    w.edit("a", |o| {
-        o.spec.deletion_policy = DeletionPolicy::Release;
-        o.spec.release_confirmation = Some(number.to_string());
-    });
-    w.delete("a");
+    release(&mut w);
     w.advance(Duration::from_secs(200));
-    let mut pass = Pass::begin(&mut w, 0, &key("a")).unwrap();
-    while w.status("a").claim.is_some_and(|c| c.releasing == 0) {
-        match pass.turn(&mut w) {
-            Turn::On => {}
-            Turn::Ended(at) => {
-                let wait = at.until(w.now.boot);
-                w.advance(wait);
-                pass = Pass::begin(&mut w, 0, &key("a")).unwrap();
-            }
-            Turn::Gone => panic!("gone"),
-        }
-    }
+    stop_after_release_stamp(&mut w);
     w.may_release.clear();
     w.edit("a", |o| o.spec.deletion_policy = DeletionPolicy::Retain);
-    restart(&mut w, 0);
     let start = w.now.boot;
     until(&mut w, |w| w.gone("a")).unwrap();
     assert!(w.now.boot.since(start) >= super::world::WINDOW, "a DELETE may still be under way");
@@ -384,4 +359,46 @@ fn a_crd_that_goes_away_after_the_release_was_stamped_keeps_the_number() {
     while pass.turn(&mut w) == Turn::On {}
     assert!(w.gone("a"), "{:?}", w.status("a"));
     assert_eq!(w.twilio.held.len(), 1, "it is kept");
+}
+
+#[test]
+fn a_new_life_does_not_record_what_an_older_list_shows() {
+    let mut w = World::new();
+    let (label, now) = (w.label("b", false), w.now);
+    w.twilio.give(&account(1), &number(9), &label, now);
+    w.apply("a", serde_json::json!({"phoneNumber": number(8).as_str(), "adoptionPolicy": "IfOwned"}));
+    run(&mut w, 0, &key("a"));
+    run(&mut w, 0, &key("a"));
+    assert!(!w.processes[0].lists.is_empty(), "a list lies about");
+    // The number is given back, and its resource is applied again within a moment.
+    w.twilio.held.clear();
+    w.apply("b", serde_json::json!({"phoneNumber": number(9).as_str()}));
+    for _ in 0..4 {
+        drop(run(&mut w, 0, &key("b")));
+        assert_eq!(w.status("b").phone_number_sid, None, "{}", w.log.join("\n"));
+    }
+}
+
+/// What a stamp may rest on, and until when it may be used.
+#[test]
+fn a_list_grows_old_also_within_a_pass() {
+    use crate::domain::Now;
+    use crate::plan::{AccountList, Observed};
+    let w = bought();
+    let desired = Pass::begin(&mut w.clone(), 0, &key("a")).unwrap().desired;
+    let at = |second| Now { boot: Moment::since_boot(Duration::from_secs(second)), ..w.now };
+    let list = AccountList::new(account(1), at(1_000).boot, Vec::new());
+    let mut observed = Observed { list: Some(std::sync::Arc::new(list)), ..Observed::default() };
+    observed.pass_started = at(1_000).boot;
+    let recent = |observed: &Observed, now| observed.list_after(observed.recent(&desired, now)).is_some();
+    assert!(recent(&observed, at(1_059)) && !recent(&observed, at(1_060)), "whenever the pass began");
+    let within = Duration::from_secs(10);
+    assert_eq!(observed.deadline(at(1_030), within), at(1_040).boot);
+    assert_eq!(observed.deadline(at(1_065), within), at(1_070).boot, "the list ends it before");
+    observed.owners = Some(std::collections::HashSet::new());
+    let claim = w.status("a").claim.as_ref().map(crate::plan::Claim::read).unwrap().unwrap();
+    let tag = claim.tag.clone();
+    let announced = crate::plan::Claim::announce(number(2), tag, account(1), 1, Vec::new());
+    observed.learn_saved(Some(announced), None, &desired, at(1_030).boot);
+    assert_eq!(observed.owners, None, "who is there is asked again after the announcement");
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::lives::{stop_after_stamp, until};
+use super::lives::{a_bought as bought, live_on, stop_after_stamp, until};
 use super::pass::{Turn, restart, run};
 use super::twilio::CallFault;
 use super::world::{World, account, credentials, key, number, search};
@@ -12,13 +12,6 @@ use crate::api::{FORGET_NUMBER, REQUESTED_AT};
 use crate::domain::{Class, E164, InstallationId};
 
 const BUY: &str = "CreateIncomingPhoneNumber";
-
-fn bought() -> World {
-    let mut w = World::new();
-    w.apply("a", search());
-    until(&mut w, |w| w.ready("a")).unwrap();
-    w
-}
 
 fn exact() -> serde_json::Value {
     serde_json::json!({"phoneNumber": number(2).as_str(), "search": {"country": "CA", "areaCodes": ["418"]}})
@@ -31,17 +24,6 @@ fn message(w: &World, name: &str) -> String {
 
 fn calls(w: &World, operation: &str) -> usize {
     w.twilio.calls.get(operation).copied().unwrap_or_default()
-}
-
-/// Passes of `a`, each when it is due, for this long.
-fn live_on(w: &mut World, span: Duration, mut see: impl FnMut(&World)) {
-    let end = w.now.boot.after(span);
-    while w.now.boot < end {
-        let Turn::Ended(at) = run(w, 0, &key("a")) else { panic!("gone") };
-        see(w);
-        let wait = at.until(w.now.boot);
-        w.advance(wait);
-    }
 }
 
 const HOURS: Duration = Duration::from_secs(6 * 3600);

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::lives::{stop_after_stamp, until};
-use super::pass::{Pass, Turn, restart, run};
+use super::lives::{a_bought as bought, goes, live_on, release, stop_after_release_stamp, stop_after_stamp, until};
+use super::pass::{restart, run};
 use super::twilio::CallFault;
 use super::world::{WINDOW, World, account, key, number, search};
 use crate::api::FORGET_NUMBER;
@@ -12,13 +12,6 @@ use crate::domain::Class;
 use crate::plan::observed::CredentialsView;
 
 const HOUR: Duration = Duration::from_secs(3600);
-
-fn bought() -> World {
-    let mut w = World::new();
-    w.apply("a", search());
-    until(&mut w, |w| w.ready("a")).unwrap();
-    w
-}
 
 /// Another number is named than the one that is held.
 fn differs() -> World {
@@ -32,17 +25,6 @@ fn is(w: &World, kind: &str, status: &str, reason: &str) -> bool {
     w.condition("a", kind) == Some((status.to_owned(), reason.to_owned()))
 }
 
-/// Passes of `a`, each when it is due, for this long; whether it is still there.
-fn live_on(w: &mut World, span: Duration) -> bool {
-    let end = w.now.boot.after(span);
-    while w.now.boot < end {
-        let Turn::Ended(at) = run(w, 0, &key("a")) else { return false };
-        let wait = at.until(w.now.boot);
-        w.advance(wait);
-    }
-    true
-}
-
 fn rewrite(w: &mut World) {
     let held = w.holds("a").unwrap();
     w.twilio.by_number(&held).unwrap().sms_url = "https://elsewhere.example.com".to_owned();
@@ -52,12 +34,12 @@ fn rewrite(w: &mut World) {
 fn a_number_is_looked_at_also_while_the_spec_names_another_one() {
     let mut w = differs();
     rewrite(&mut w);
-    live_on(&mut w, 2 * HOUR);
+    live_on(&mut w, 2 * HOUR, |_| {});
     assert!(is(&w, "InboundSms", "False", "NotWired"), "{:?}", w.status("a").conditions);
     assert_eq!(w.reason("a"), "HeldNumberDiffers");
     assert!(w.twilio.updates.is_empty(), "and nothing is written");
     w.twilio.held.clear();
-    live_on(&mut w, 2 * HOUR);
+    live_on(&mut w, 2 * HOUR, |_| {});
     assert_eq!(w.reason("a"), "NumberLost");
 }
 
@@ -65,7 +47,7 @@ fn a_number_is_looked_at_also_while_the_spec_names_another_one() {
 fn what_stands_against_the_spec_still_does_while_twilio_is_away() {
     let mut w = differs();
     w.twilio.outage = Some(CallFault::ServerBefore);
-    live_on(&mut w, 2 * HOUR);
+    live_on(&mut w, 2 * HOUR, |_| {});
     assert_eq!(w.reason("a"), "HeldNumberDiffers");
     assert!(is(&w, "Observed", "False", "TwilioUnavailable"), "{:?}", w.status("a").conditions);
 }
@@ -75,7 +57,7 @@ fn a_repair_that_fails_is_not_called_in_service() {
     let mut w = bought();
     rewrite(&mut w);
     w.twilio.refuses = Some(Class::Unavailable);
-    live_on(&mut w, 2 * HOUR);
+    live_on(&mut w, 2 * HOUR, |_| {});
     assert!(is(&w, "Ready", "False", "ConfiguringNumber"), "{:?}", w.status("a").conditions);
     assert!(is(&w, "Observed", "True", "Seen") && is(&w, "InboundSms", "False", "NotWired"));
     w.twilio.refuses = None;
@@ -87,7 +69,7 @@ fn a_suspended_resource_whose_messages_go_elsewhere_is_not_called_in_service() {
     let mut w = bought();
     rewrite(&mut w);
     w.edit("a", |o| o.spec.suspend = true);
-    live_on(&mut w, HOUR);
+    live_on(&mut w, HOUR, |_| {});
     assert!(is(&w, "Ready", "False", "Suspended"), "{:?}", w.status("a").conditions);
 }
 
@@ -96,7 +78,7 @@ fn a_number_without_sms_is_not_said_to_receive_any() {
     let mut w = bought();
     let held = w.holds("a").unwrap();
     w.twilio.by_number(&held).unwrap().capabilities.sms = false;
-    live_on(&mut w, 2 * HOUR);
+    live_on(&mut w, 2 * HOUR, |_| {});
     let ready = w.status("a").conditions.into_iter().find(|c| c.type_ == "Ready").unwrap();
     assert!(ready.message.contains("no SMS capability"), "{}", ready.message);
     assert!(is(&w, "InboundSms", "False", "NotCapable"));
@@ -111,7 +93,7 @@ fn of_a_lost_number_whose_secret_is_gone_both_are_told() {
     let held = w.holds("a").unwrap();
     w.annotate("a", FORGET_NUMBER, held.as_str());
     w.edit("a", |o| o.spec.friendly_name = Some("front desk".into()));
-    live_on(&mut w, HOUR);
+    live_on(&mut w, HOUR, |_| {});
     assert_eq!(w.reason("a"), "NumberLost");
     assert!(is(&w, "CredentialsValid", "False", "WaitingForCredentials"), "{:?}", w.status("a").conditions);
     assert!(is(&w, "Observed", "False", "WaitingForCredentials"));
@@ -129,7 +111,7 @@ fn a_number_that_a_person_has_to_bring_back_is_looked_at_every_half_hour() {
     let label = w.label("a", false);
     let (held, now) = (w.holds("a").unwrap(), w.now);
     w.twilio.give(&account(1), &held, &label, now);
-    live_on(&mut w, HOUR);
+    live_on(&mut w, HOUR, |_| {});
     assert!(w.ready("a"), "{:?}", w.status("a").conditions);
 }
 
@@ -147,31 +129,13 @@ fn a_number_is_not_called_lost_right_after_a_restart() {
 fn a_confirmation_that_is_taken_back_after_the_release_says_what_became_of_it() {
     for released in [true, false] {
         let mut w = bought();
-        let held = w.holds("a").unwrap();
-        w.may_release.insert(held.clone());
-        w.edit("a", |o| {
-            o.spec.deletion_policy = DeletionPolicy::Release;
-            o.spec.release_confirmation = Some(held.to_string());
-        });
-        w.delete("a");
+        release(&mut w);
         w.advance(2 * WINDOW);
-        let mut pass = Pass::begin(&mut w, 0, &key("a")).unwrap();
-        while w.status("a").claim.is_some_and(|c| c.releasing == 0) {
-            match pass.turn(&mut w) {
-                Turn::On => {}
-                Turn::Ended(at) => {
-                    let wait = at.until(w.now.boot);
-                    w.advance(wait);
-                    pass = Pass::begin(&mut w, 0, &key("a")).unwrap();
-                }
-                Turn::Gone => panic!("gone"),
-            }
-        }
-        // The process dies; what it sent took effect, or did not.
+        stop_after_release_stamp(&mut w);
+        // What the process sent took effect, or did not.
         if released {
             w.twilio.held.clear();
         }
-        restart(&mut w, 0);
         w.edit("a", |o| o.spec.release_confirmation = None);
         let stamped = w.now.boot;
         if released {
@@ -192,25 +156,19 @@ fn with_retain_an_account_out_of_reach_does_not_hold_a_resource_for_ever() {
     stop_after_stamp(&mut w);
     w.delete("a");
     w.twilio.outage = Some(CallFault::ServerBefore);
-    assert!(live_on(&mut w, Duration::from_secs(1800)), "for an hour it is looked for");
+    live_on(&mut w, Duration::from_secs(1800), |_| {});
     let told = w.status("a").conditions.into_iter().find(|c| c.type_ == "Ready").unwrap().message;
     assert!(told.contains("within an hour"), "{told}");
-    assert!(!live_on(&mut w, 2 * HOUR), "{:?}", w.status("a").conditions);
+    assert!(goes(&mut w, 2 * HOUR), "{:?}", w.status("a").conditions);
 }
 
 #[test]
 fn with_release_a_twilio_that_is_away_is_told_with_the_way_out() {
     let mut w = bought();
-    let held = w.holds("a").unwrap();
-    w.may_release.insert(held.clone());
-    w.edit("a", |o| {
-        o.spec.deletion_policy = DeletionPolicy::Release;
-        o.spec.release_confirmation = Some(held.to_string());
-    });
     w.advance(2 * WINDOW);
-    w.delete("a");
+    release(&mut w);
     w.twilio.outage = Some(CallFault::ServerBefore);
-    assert!(live_on(&mut w, 2 * HOUR));
+    live_on(&mut w, 2 * HOUR, |_| {});
     let told = w.status("a").conditions.into_iter().find(|c| c.type_ == "Ready").unwrap();
     assert_eq!(told.reason, "Releasing");
     assert!(told.message.contains("spec.deletionPolicy: Retain"), "{}", told.message);
@@ -233,6 +191,32 @@ fn a_resource_without_status_finds_its_number_before_it_goes() {
     w.delete("a");
     until(&mut w, |w| w.gone("a")).unwrap();
     assert!(w.twilio.held.is_empty(), "released, as it was asked for");
+}
+
+#[test]
+fn the_place_of_another_number_is_not_told() {
+    let mut w = World::new();
+    let (label, now) = (w.label("a", false), w.now);
+    w.twilio.give(&account(1), &number(9), &label, now);
+    w.apply("a", search());
+    until(&mut w, |w| w.ready("a")).unwrap();
+    // Another one was announced before the list showed this one.
+    assert!(w.log.iter().any(|line| line.ends_with("announce")), "{:?}", w.log);
+    assert_eq!((w.holds("a"), w.status("a").locality), (Some(number(9)), None));
+}
+
+#[test]
+fn a_number_that_is_bought_back_by_hand_is_found_and_not_bought() {
+    let mut w = bought();
+    let (held, label) = (w.holds("a").unwrap(), w.label("a", false));
+    w.twilio.held.clear();
+    until(&mut w, |w| w.reason("a") == "NumberLost").unwrap();
+    let now = w.now;
+    w.twilio.give(&account(1), &held, &label, now);
+    w.advance(HOUR);
+    until(&mut w, |w| w.ready("a")).unwrap();
+    let acquired = w.status("a").acquired_at.unwrap().0;
+    assert!(acquired <= now.wall, "as old as Twilio says, not as its recording: {acquired}");
 }
 
 #[test]

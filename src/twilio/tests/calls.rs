@@ -256,6 +256,22 @@ async fn a_search_asks_for_everything_and_checks_again() {
 }
 
 #[tokio::test]
+async fn what_a_filter_that_was_ignored_lets_through_is_left_out() {
+    let offer = |number: &str, region: serde_json::Value| json!({"phone_number": number, "region": region, "iso_country": "CA"});
+    let offers = json!({"uri": "/x", "available_phone_numbers": [
+        offer("+14185551234", json!("QC")), offer("+14185559999", json!("QC")),
+        offer("+15145551234", json!("ON")), offer("+14385551234", json!(null)),
+    ]});
+    let mut wanted = search();
+    wanted.contains = Some("1234".to_owned());
+    wanted.region = Some("QC".to_owned());
+    wanted.capabilities = Vec::new();
+    let found = Script::of([answer(200, offers.to_string())]).client().search(&canary_token(), &wanted).await.unwrap();
+    let numbers: Vec<_> = found.iter().map(|offer| offer.phone_number.as_str()).collect();
+    assert_eq!(numbers, ["+14185551234", "+14385551234"]);
+}
+
+#[tokio::test]
 async fn a_search_is_empty_or_tells_why() {
     let mut wanted = search();
     wanted.allow_beta = true;
