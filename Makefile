@@ -8,9 +8,10 @@ CARGO ?= cargo
 ENVIRONMENT = $(CARGO) run --quiet --locked --package cpn-env --
 CRD = crds/telephony.chiroflow.io_clinicphonenumbers.yaml
 CHART_CRD = charts/clinic-phone-operator/files/crd.yaml
+SOAK_RUNS ?= 20000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-exhaustive fuzz bench lint crd build clean-cache
+.PHONY: help demo up down test test-exhaustive soak fuzz bench lint crd build clean-cache
 
 help: ## Print this list
 	@echo "make TARGET, where TARGET is one of"
@@ -34,8 +35,12 @@ test: build ## All tests; those that need a real API server start one
 
 test-exhaustive: build ## Pairs of faults in the decision, faults in a bad world and by chance, two hundred kills (some minutes)
 	@$(ENVIRONMENT) build >/dev/null
-	$(CARGO) test --locked --profile exhaustive --lib -- --ignored --nocapture plan::tests::faults controller::tests::exhaustive controller::tests::chance controller::tests::made_up
+	$(CARGO) test --locked --lib -- --ignored --nocapture plan::tests::faults controller::tests::exhaustive controller::tests::chance controller::tests::made_up
 	$(CARGO) test --locked --test apiserver drills:: -- --ignored --nocapture
+
+soak: ## Faults and lives by chance from fresh seeds, SOAK_RUNS (20000) of each; a failure prints its seed
+	CPN_FROM=$$(date +%s)000000 CPN_RUNS=$(SOAK_RUNS) $(CARGO) test --locked --lib -- --ignored --nocapture \
+		controller::tests::chance controller::tests::made_up
 
 fuzz: ## Every fuzz target for FUZZ_SECONDS (20) each; needs a C++ compiler; see fuzz/README.md
 	@fuzz/run

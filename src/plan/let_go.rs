@@ -189,10 +189,11 @@ fn blind(
 fn waiting_for_window(observed: &Observed, held: &Held, now: Now) -> Option<Plan> {
     let until = observed.settled_at();
     (until > now.boot && holds(Rule::LetGoAfterWindow)).then(|| {
-        let message = format!(
-            "{}: something that was sent may still take effect; waiting before the resource is let go",
-            held.number
-        );
+        let sent = match &observed.claim {
+            Some(claim) if claim.releasing > 0 => "a release was sent before: it may have taken effect, or still do",
+            _ => "something that was sent may still take effect",
+        };
+        let message = format!("{}: {sent}; waiting before the resource is let go", held.number);
         Plan::rest(until, Situation::new(Kind::DeletionResolving, message))
     })
 }

@@ -373,6 +373,11 @@ impl Simulator {
         self.read(|world| world.calls.clone())
     }
 
+    /// How many calls there were.
+    pub fn call_count(&self) -> usize {
+        self.read(|world| world.calls.len())
+    }
+
     /// All messages, sent and received.
     pub fn messages(&self) -> Vec<Message> {
         self.read(|world| world.messages.clone())

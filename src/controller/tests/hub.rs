@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use kube::ResourceExt as _;
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 use tower::{BoxError, Service as _};
 
@@ -46,9 +47,13 @@ pub struct Hub {
     inner: Mutex<Inner>,
 }
 
+/// Resources by their versions: each is looked at many times.
+type Read = HashMap<String, Arc<ClinicPhoneNumber>>;
+
 #[derive(Default)]
 pub struct Inner {
     pub api: ApiServer,
+    read: Read,
     /// Faults by the ordinal of the call of process 0 that they strike.
     pub faults: BTreeMap<usize, Fault>,
     /// The calls of process 0, in order.
@@ -90,6 +95,25 @@ pub struct Inner {
     pub script: Vec<Strike>,
 }
 
+/// A resource as the operator's types have it.
+fn typed(read: &mut Read, object: &Value) -> Arc<ClinicPhoneNumber> {
+    let version = object["metadata"]["resourceVersion"].as_str().unwrap();
+    if let Some(known) = read.get(version) {
+        return Arc::clone(known);
+    }
+    let fresh = Arc::new(ClinicPhoneNumber::deserialize(object).unwrap());
+    read.insert(version.to_owned(), Arc::clone(&fresh));
+    fresh
+}
+
+impl Inner {
+    /// Every resource.
+    pub fn resources(&mut self) -> Vec<Arc<ClinicPhoneNumber>> {
+        let Self { api, read, .. } = self;
+        api.all("clinicphonenumbers").map(|object| typed(read, object)).collect()
+    }
+}
+
 /// The n-th call of this name (from 1), and what strikes it.
 pub type Strike = (&'static str, usize, Fault);
 
@@ -109,13 +133,14 @@ impl Hub {
         self.inner.lock().unwrap()
     }
 
-    pub fn object(&self, key: &ObjectKey) -> Option<ClinicPhoneNumber> {
-        let object = self.inner().api.get("clinicphonenumbers", &key.namespace, &key.name).cloned();
-        object.map(|o| serde_json::from_value(o).unwrap())
+    pub fn object(&self, key: &ObjectKey) -> Option<Arc<ClinicPhoneNumber>> {
+        let mut inner = self.inner();
+        let Inner { api, read, .. } = &mut *inner;
+        api.get("clinicphonenumbers", &key.namespace, &key.name).map(|object| typed(read, object))
     }
 
-    pub fn objects(&self) -> Vec<ClinicPhoneNumber> {
-        self.inner().api.all("clinicphonenumbers").map(|o| serde_json::from_value(o.clone()).unwrap()).collect()
+    pub fn objects(&self) -> Vec<Arc<ClinicPhoneNumber>> {
+        self.inner().resources()
     }
 
     pub fn violation(&self, what: String) {
@@ -206,7 +231,7 @@ impl Hub {
                     self.inner().neighbour_dies = dies;
                     tokio::select! {
                         biased;
-                        ended = pass_over(Arc::new(object), &other) => drop(ended),
+                        ended = pass_over(object, &other) => drop(ended),
                         () = self.neighbour_died.notified() => {}
                     }
                     self.inner().neighbour_dies = false;
@@ -279,7 +304,7 @@ impl Hub {
                 };
                 let (Some(other), Some(key)) = (other, key) else { return };
                 let Some(object) = self.object(&key) else { return };
-                let wait = match pass_over(Arc::new(object), &other).await {
+                let wait = match pass_over(object, &other).await {
                     Ok(Next::After(wait)) => wait,
                     Ok(Next::OnChange) => return,
                     Err(_) => Duration::from_secs(1),
@@ -339,7 +364,7 @@ impl Hub {
     pub fn api(&self, method: &Method, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
         let now = self.clock.now().whole_seconds().wall.to_string();
         let mut inner = self.inner();
-        let before = (*method != Method::GET).then(|| watch::claims(&inner.api));
+        let before = (*method != Method::GET).then(|| watch::claims(&inner.resources()));
         let (status, answer) = inner.api.answer(method.as_str(), path, body, &now);
         if let Some(before) = before {
             inner.check_writing(&before, self.clock.now().boot);

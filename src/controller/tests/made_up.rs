@@ -62,7 +62,8 @@ const ACTS: [(usize, &str, Act); 27] = [
             (1, _) => json!({"search": search()["search"], "purchasePolicy": "Manual"}),
             _ => search(),
         };
-        w.gone(name) && (w.apply(name, &spec(name, &wish)), true).1
+        // A number that was relabelled before its resource went is no resource's any more: it is not found again.
+        w.gone(name) && labels_are_whole(w) && (w.apply(name, &spec(name, &wish)), true).1
     }),
     (3, "delete", |w, _, name| (w.delete(name), true).1),
     (3, "release", |w, _, name| {

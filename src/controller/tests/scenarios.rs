@@ -41,7 +41,7 @@ struct Scenario {
 
 /// A person strips the resource of its finalizer and applies it anew, with another search.
 fn strip_and_apply(hub: &Hub) {
-    let mut spec = serde_json::to_value(hub.objects().remove(0).spec).unwrap();
+    let mut spec = serde_json::to_value(&hub.objects()[0].spec).unwrap();
     spec["search"]["areaCodes"] = serde_json::json!(["581"]);
     hub.strip("a");
     hub.apply_spec("a", &spec);

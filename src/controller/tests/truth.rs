@@ -34,8 +34,15 @@ pub fn of(object: &ClinicPhoneNumber, rows: &[NumberRow], defaults: &Defaults) -
     });
     let blind = is("Observed") == Some("False");
     let troubled = matches!(reason("Stalled"), Some("NumberLost" | "NumberClaimedElsewhere" | "AccountMismatch"));
+    // Given back perhaps, and said so: it is looked at once nothing can take effect any more.
+    let unresolved = reason("Reconciling") == Some("ResolvingPurchase")
+        && status.claim.as_ref().is_some_and(|claim| claim.releasing > 0);
     let Some(row) = row else {
-        return if blind || troubled { Ok(()) } else { Err(format!("{key} says that it holds {number}; nobody does")) };
+        return if blind || troubled || unresolved {
+            Ok(())
+        } else {
+            Err(format!("{key} says that it holds {number}; nobody does"))
+        };
     };
     let ours = mine.iter().any(|r| r.sid == row.sid);
     let webhook = desired.wish.as_ref().map(|w| w.sms.url.clone()).unwrap_or_default();

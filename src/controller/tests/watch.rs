@@ -1,10 +1,10 @@
 //! What must never happen, looked at whenever something is sent or written.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cpn_env::double::ApiServer;
 use http::Request;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -55,25 +55,20 @@ pub struct Seen {
 }
 
 /// Every resource by its UID.
-pub fn claims(api: &ApiServer) -> BTreeMap<String, Seen> {
-    let all = api.all("clinicphonenumbers").map(|o| serde_json::from_value::<ClinicPhoneNumber>(o.clone()).unwrap());
-    all.map(|o| {
-        let status = o.status.unwrap_or_default();
-        let seen = Seen {
-            name: o.metadata.name.unwrap_or_default(),
-            number: status.phone_number.is_some(),
-            retain: o.spec.deletion_policy == DeletionPolicy::Retain,
-            claim: status.claim,
-        };
-        (o.metadata.uid.unwrap_or_default(), seen)
-    })
-    .collect()
+pub fn claims(resources: &[Arc<ClinicPhoneNumber>]) -> BTreeMap<String, Seen> {
+    let seen = |o: &ClinicPhoneNumber| Seen {
+        name: o.metadata.name.clone().unwrap_or_default(),
+        number: o.status.as_ref().is_some_and(|s| s.phone_number.is_some()),
+        retain: o.spec.deletion_policy == DeletionPolicy::Retain,
+        claim: o.status.as_ref().and_then(|s| s.claim.clone()),
+    };
+    resources.iter().map(|o| (o.metadata.uid.clone().unwrap_or_default(), seen(o))).collect()
 }
 
 impl Inner {
     /// After a write: when stamps were made, and whether a resource went too early.
     pub fn check_writing(&mut self, before: &BTreeMap<String, Seen>, now: Moment) {
-        let after = claims(&self.api);
+        let after = claims(&self.resources());
         let counts = |seen: Option<&Seen>| {
             let claim = seen.and_then(|s| s.claim.as_ref());
             claim.map_or((0, 0, None), |c| (c.attempts, c.releasing, c.last_attempt_at.clone()))
@@ -107,9 +102,9 @@ impl Hub {
     /// Whether another resource recorded a number so long ago that every list has to have it.
     pub fn anchored(&self) -> bool {
         let now = self.clock.now().boot;
-        let inner = self.inner();
+        let mut inner = self.inner();
         let at_work = inner.at_work.as_ref().map(|key| key.name.clone());
-        claims(&inner.api).into_iter().any(|(uid, seen)| {
+        claims(&inner.resources()).into_iter().any(|(uid, seen)| {
             let long = inner.watched.recorded.get(&uid).is_some_and(|at| now.since(*at) > WINDOW);
             Some(&seen.name) != at_work.as_ref() && seen.number && long
         })
@@ -176,7 +171,13 @@ impl Hub {
                 let stamp = self.objects().into_iter().find_map(|o| {
                     let claim =
                         o.status.as_ref()?.claim.clone().filter(|c| c.phone_number == number && c.releasing > 0)?;
-                    Some((o.metadata.uid?, number.clone(), claim.attempts, claim.releasing, claim.last_attempt_at))
+                    Some((
+                        o.metadata.uid.clone()?,
+                        number.clone(),
+                        claim.attempts,
+                        claim.releasing,
+                        claim.last_attempt_at,
+                    ))
                 });
                 let sent = stamp.as_ref().and_then(|s| self.inner().watched.stamped.get(&s.0).copied());
                 let since = sent.map(|at| self.clock.now().boot.since(at)).filter(|since| *since < WINDOW);
@@ -254,8 +255,11 @@ impl Hub {
 
     /// Whether `Retain` was asked for before the last stamp of a release.
     fn kept_before(&self, uid: &str) -> bool {
-        let name =
-            self.objects().into_iter().find(|o| o.metadata.uid.as_deref() == Some(uid)).and_then(|o| o.metadata.name);
+        let name = self
+            .objects()
+            .into_iter()
+            .find(|o| o.metadata.uid.as_deref() == Some(uid))
+            .and_then(|o| o.metadata.name.clone());
         let watched = &self.inner().watched;
         let (Some(name), Some(stamped)) = (name, watched.releasing.get(uid)) else { return false };
         watched.retained.get(&name).is_some_and(|at| at < stamped)
