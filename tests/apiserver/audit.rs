@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::Outcome;
-use crate::program::installed_with;
+use crate::program::{SHORT, installed_with};
 use crate::world::{Options, World, held, life};
 
 /// Numbers that nobody bought through a resource.
@@ -328,7 +328,7 @@ fn what_other_namespaces_have_is_said_only_where_it_can_be_known() -> Outcome {
 #[test]
 fn the_operator_audits_by_itself_and_tells_each_finding_once() -> Outcome {
     let options = Options { everywhere: true, ..Options::default() };
-    let flags = ["--audit-interval", "1s", "--log-format", "json", "--twilio-timeout", "1s", "--settle-window", "4s"];
+    let flags = [&["--audit-interval", "1s", "--log-format", "json"], &SHORT[..]].concat();
     installed_with(options, &flags, async |op| {
         let running = op.start().await?;
         for name in ["kept", "deleted", "lost"] {
@@ -399,33 +399,27 @@ fn the_operator_audits_by_itself_and_tells_each_finding_once() -> Outcome {
 #[test]
 fn what_was_found_stands_while_twilio_is_down() -> Outcome {
     let options = Options { everywhere: true, ..Options::default() };
-    installed_with(
-        options,
-        &["--audit-interval", "1s", "--twilio-timeout", "1s", "--settle-window", "4s"],
-        async |op| {
-            let label = format!("{} gone", op.world.mark("gone", false)?);
-            op.world.hold(&op.world.account, &json!([{"phoneNumber": ABANDONED, "friendlyName": label}]))?;
-            op.world.create("reception", json!({"suspend": true})).await?;
-            let running = op.start().await?;
-            let orphans = "clinic_phone_operator_audit_findings{kind=\"orphan\"}";
-            let failures = "clinic_phone_operator_audit_failures_total";
-            let world = &op.world;
-            world
-                .eventually(orphans, async || Ok((running.figure(orphans).await.ok() == Some(1)).then_some(())))
-                .await?;
-            world.twilio.put_faults(vec![FaultSpec::always("*", Fault::Http503)]);
-            world.eventually(failures, async || Ok((running.figure(failures).await? >= 2).then_some(()))).await?;
-            assert_eq!(running.figure(orphans).await?, 1);
-            assert_eq!(running.figure("clinic_phone_operator_audit_findings{kind=\"not_audited\"}").await?, 1);
-            // Mended by hand, it ends.
-            world.twilio.put_faults(vec![]);
-            world.console(&world.account, ABANDONED, None).await?;
-            world.eventually(orphans, async || Ok((running.figure(orphans).await? == 0).then_some(()))).await?;
-            assert_eq!(running.figure("clinic_phone_operator_audit_idle_numbers").await?, 0);
-            drop(running);
-            Ok(())
-        },
-    )
+    installed_with(options, &[&["--audit-interval", "1s"], &SHORT[..]].concat(), async |op| {
+        let label = format!("{} gone", op.world.mark("gone", false)?);
+        op.world.hold(&op.world.account, &json!([{"phoneNumber": ABANDONED, "friendlyName": label}]))?;
+        op.world.create("reception", json!({"suspend": true})).await?;
+        let running = op.start().await?;
+        let orphans = "clinic_phone_operator_audit_findings{kind=\"orphan\"}";
+        let failures = "clinic_phone_operator_audit_failures_total";
+        let world = &op.world;
+        world.eventually(orphans, async || Ok((running.figure(orphans).await.ok() == Some(1)).then_some(()))).await?;
+        world.twilio.put_faults(vec![FaultSpec::always("*", Fault::Http503)]);
+        world.eventually(failures, async || Ok((running.figure(failures).await? >= 2).then_some(()))).await?;
+        assert_eq!(running.figure(orphans).await?, 1);
+        assert_eq!(running.figure("clinic_phone_operator_audit_findings{kind=\"not_audited\"}").await?, 1);
+        // Mended by hand, it ends.
+        world.twilio.put_faults(vec![]);
+        world.console(&world.account, ABANDONED, None).await?;
+        world.eventually(orphans, async || Ok((running.figure(orphans).await? == 0).then_some(()))).await?;
+        assert_eq!(running.figure("clinic_phone_operator_audit_idle_numbers").await?, 0);
+        drop(running);
+        Ok(())
+    })
 }
 
 #[test]

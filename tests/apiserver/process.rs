@@ -7,7 +7,7 @@ use clinic_phone_operator::simulator::{Fault, FaultSpec};
 use serde_json::{Value, json};
 
 use crate::harness::Outcome;
-use crate::program::{Installed, installed_with};
+use crate::program::{Installed, SHORT, installed_with};
 use crate::world::{Account, EXACT, Options, WEBHOOK, condition, held, is, status};
 
 fn installed(flags: &[&str], test: impl AsyncFnOnce(&mut Installed) -> Outcome) -> Outcome {
@@ -97,89 +97,82 @@ fn started_again_with_everything_in_service_it_calls_nobody() -> Outcome {
 /// Everything that is public, searched for the credentials: objects, events, the program's own words, figures.
 #[test]
 fn no_credential_is_in_anything_that_is_written_or_printed() -> Outcome {
-    installed(
-        &["--log-format", "json", "--twilio-timeout", "1s", "--settle-window", "4s"],
-        async |op: &mut Installed| {
-            op.world.account =
-                Account { token: "c0ffee17c0ffee17c0ffee17c0ffee17".to_owned(), ..op.world.account.clone() };
-            let world = &op.world;
-            let (good, bad) = (world.account.token.clone(), "baadf00dbaadf00dbaadf00dbaadf00d".to_owned());
-            world.hold(&world.account, &json!([]))?;
-            world.credentials(&world.account).await?;
-            let secret = "Kanarienvogel0Kanarienvogel0Kana".to_owned();
-            let query = "https://sms.example.com/in?key=QuerySchluessel42";
-            let running = op.start().await?;
-            world.secret("wrong", &json!({"accountSid": world.account.sid, "authToken": bad})).await?;
-            world.secret("swapped", &json!({"accountSid": bad, "authToken": world.account.sid})).await?;
-            world.secret("short", &json!({"accountSid": world.account.sid, "authToken": &bad[..31]})).await?;
-            let key = format!("SK{}", "9".repeat(32));
-            world
-                .secret("key", &json!({"accountSid": world.account.sid, "apiKeySid": key, "apiKeySecret": secret}))
-                .await?;
-            world.twilio.put_faults(vec![
-                FaultSpec::once("CreateIncomingPhoneNumber", Fault::Garbage),
-                FaultSpec::once("CreateIncomingPhoneNumber", Fault::ResetBefore).nth(2),
-                FaultSpec::once("ListAvailablePhoneNumberLocal", Fault::Http503),
-            ]);
-            for name in ["wrong", "swapped", "short", "key"] {
-                world.create(name, json!({"credentialsSecretRef": {"name": name}})).await?;
-                world.reason(name, "CredentialsRejected").await?;
-            }
-            world.create("reception", json!({"sms": {"webhookURL": query}})).await?;
-            world.create("second", json!({})).await?;
-            let number = held(&world.ready("reception").await?);
-            world.ready("second").await?;
-            world.console(&world.account, &number, Some(&[("SmsUrl", "https://elsewhere.example.com/")])).await?;
-            world.look("reception", "drift").await?;
-            world.ready("reception").await?;
-            world.delete("second").await?;
-            world.gone("second").await?;
+    installed(&[&["--log-format", "json"], &SHORT[..]].concat(), async |op: &mut Installed| {
+        op.world.account = Account { token: "c0ffee17c0ffee17c0ffee17c0ffee17".to_owned(), ..op.world.account.clone() };
+        let world = &op.world;
+        let (good, bad) = (world.account.token.clone(), "baadf00dbaadf00dbaadf00dbaadf00d".to_owned());
+        world.hold(&world.account, &json!([]))?;
+        world.credentials(&world.account).await?;
+        let secret = "Kanarienvogel0Kanarienvogel0Kana".to_owned();
+        let query = "https://sms.example.com/in?key=QuerySchluessel42";
+        let running = op.start().await?;
+        world.secret("wrong", &json!({"accountSid": world.account.sid, "authToken": bad})).await?;
+        world.secret("swapped", &json!({"accountSid": bad, "authToken": world.account.sid})).await?;
+        world.secret("short", &json!({"accountSid": world.account.sid, "authToken": &bad[..31]})).await?;
+        let key = format!("SK{}", "9".repeat(32));
+        world
+            .secret("key", &json!({"accountSid": world.account.sid, "apiKeySid": key, "apiKeySecret": secret}))
+            .await?;
+        world.twilio.put_faults(vec![
+            FaultSpec::once("CreateIncomingPhoneNumber", Fault::Garbage),
+            FaultSpec::once("CreateIncomingPhoneNumber", Fault::ResetBefore).nth(2),
+            FaultSpec::once("ListAvailablePhoneNumberLocal", Fault::Http503),
+        ]);
+        for name in ["wrong", "swapped", "short", "key"] {
+            world.create(name, json!({"credentialsSecretRef": {"name": name}})).await?;
+            world.reason(name, "CredentialsRejected").await?;
+        }
+        world.create("reception", json!({"sms": {"webhookURL": query}})).await?;
+        world.create("second", json!({})).await?;
+        let number = held(&world.ready("reception").await?);
+        world.ready("second").await?;
+        world.console(&world.account, &number, Some(&[("SmsUrl", "https://elsewhere.example.com/")])).await?;
+        world.look("reception", "drift").await?;
+        world.ready("reception").await?;
+        world.delete("second").await?;
+        world.gone("second").await?;
 
-            let mut texts = vec![("metrics", running.page("/metrics").await?)];
-            let kinds = "clinicphonenumbers,configmaps,events.v1.events.k8s.io,serviceaccounts,roles,rolebindings";
-            texts.push((
-                "objects",
-                world.space.kubectl(&["get", kinds, "--output=yaml", "--show-managed-fields"])?.ok()?,
-            ));
-            texts.push(("described", world.space.kubectl(&["describe", "cpn"])?.ok()?));
-            assert!(running.child.terminate(Duration::from_secs(30))?.success());
-            texts.push(("log", std::fs::read_to_string(&op.log)?));
-            let canaries = [good, bad, secret];
-            let mut forms: Vec<String> = canaries.iter().map(|canary| canary[..16].to_owned()).collect();
-            for (canary, user) in canaries.iter().zip([world.account.sid.as_ref(), world.account.sid.as_ref(), &key]) {
-                forms.push(data_encoding::BASE64.encode(canary.as_bytes())[..16].to_owned());
-                let basic = data_encoding::BASE64.encode(format!("{user}:{canary}").as_bytes());
-                forms.push(basic[50..66].to_owned());
+        let mut texts = vec![("metrics", running.page("/metrics").await?)];
+        let kinds = "clinicphonenumbers,configmaps,events.v1.events.k8s.io,serviceaccounts,roles,rolebindings";
+        texts.push(("objects", world.space.kubectl(&["get", kinds, "--output=yaml", "--show-managed-fields"])?.ok()?));
+        texts.push(("described", world.space.kubectl(&["describe", "cpn"])?.ok()?));
+        assert!(running.child.terminate(Duration::from_secs(30))?.success());
+        texts.push(("log", std::fs::read_to_string(&op.log)?));
+        let canaries = [good, bad, secret];
+        let mut forms: Vec<String> = canaries.iter().map(|canary| canary[..16].to_owned()).collect();
+        for (canary, user) in canaries.iter().zip([world.account.sid.as_ref(), world.account.sid.as_ref(), &key]) {
+            forms.push(data_encoding::BASE64.encode(canary.as_bytes())[..16].to_owned());
+            let basic = data_encoding::BASE64.encode(format!("{user}:{canary}").as_bytes());
+            forms.push(basic[50..66].to_owned());
+        }
+        for (place, text) in &texts {
+            assert!(text.len() > 500, "{place} is not what it should be: {text}");
+            for form in &forms {
+                assert!(!text.contains(form.as_str()), "{place} has {form}");
             }
-            for (place, text) in &texts {
-                assert!(text.len() > 500, "{place} is not what it should be: {text}");
-                for form in &forms {
-                    assert!(!text.contains(form.as_str()), "{place} has {form}");
-                }
-            }
-            // The query of a webhook is in spec and where Twilio's state is repeated, and in no message, event or log.
-            let log = &texts[3].1;
-            assert!(log.contains("CreateIncomingPhoneNumber") && log.contains("DEBUG"), "the log is at debug level");
-            for line in log.lines() {
-                assert!(!line.contains("QuerySchluessel42"), "the webhook's query is in the log: {line}");
-            }
-            for event in world.events().await? {
-                assert!(!event.contains("QuerySchluessel42"), "{event}");
-            }
-            let now = world.ready("reception").await?;
-            for condition in status(&now).conditions {
-                assert!(!condition.message.contains("QuerySchluessel42"), "{condition:?}");
-            }
-            assert!(is(&now, "Ready") && condition(&now, "Stalled").is_none());
-            Ok(())
-        },
-    )
+        }
+        // The query of a webhook is in spec and where Twilio's state is repeated, and in no message, event or log.
+        let log = &texts[3].1;
+        assert!(log.contains("CreateIncomingPhoneNumber") && log.contains("DEBUG"), "the log is at debug level");
+        for line in log.lines() {
+            assert!(!line.contains("QuerySchluessel42"), "the webhook's query is in the log: {line}");
+        }
+        for event in world.events().await? {
+            assert!(!event.contains("QuerySchluessel42"), "{event}");
+        }
+        let now = world.ready("reception").await?;
+        for condition in status(&now).conditions {
+            assert!(!condition.message.contains("QuerySchluessel42"), "{condition:?}");
+        }
+        assert!(is(&now, "Ready") && condition(&now, "Stalled").is_none());
+        Ok(())
+    })
 }
 
 /// Killed again and again, each time a call later.
 #[test]
 fn killed_again_and_again_it_buys_once() -> Outcome {
-    installed(&["--twilio-timeout", "1s", "--settle-window", "4s"], async |op: &mut Installed| {
+    installed(&SHORT, async |op: &mut Installed| {
         op.world.twilio.put_faults(vec![FaultSpec::always("CreateIncomingPhoneNumber", Fault::Slow(50))]);
         op.world.create("reception", json!({"phoneNumber": EXACT})).await?;
         // Each life ends at another call: the nth that Twilio sees.

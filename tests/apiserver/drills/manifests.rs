@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::door::{Door, When};
 use crate::harness::{Outcome, number, with_temp_ns};
-use crate::program::{Installed, SHORT};
+use crate::program::{Installed, OPEN};
 use crate::world::{Options, World, held, is, life, origin, reason, spec, status};
 
 const APPLY: [&str; 2] = ["apply", "--filename=-"];
@@ -105,7 +105,7 @@ fn finalizers_taken_off_by_hand_lose_no_number() -> Outcome {
 #[test]
 fn stripped_while_its_purchase_is_on_its_way_it_is_one_number() -> Outcome {
     with_temp_ns(async |space| {
-        let op = Box::pin(Installed::new(space, Options::default(), &SHORT)).await?;
+        let op = Box::pin(Installed::new(space, Options::default(), &OPEN)).await?;
         let world = &op.world;
         let door = Door::open(&op).await?;
         let account = world.account.sid.to_string();

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::door::{Door, When};
 use crate::harness::{Outcome, number, with_temp_ns};
-use crate::program::{Installed, SHORT};
+use crate::program::{Installed, OPEN, SHORT};
 use crate::world::{Options, World, condition, held, is_ready, message, reason, spec};
 
 /// A clinic's namespace with an account in it.
@@ -81,7 +81,7 @@ fn drill_with(flags: &[&str], test: impl AsyncFnOnce(&Installed) -> Outcome) -> 
 #[test]
 fn a_namespace_that_goes_in_the_middle_of_a_purchase_ends_and_loses_no_number() -> Outcome {
     // The window has to be open still when the operator is back.
-    drill_with(&["--twilio-timeout", "1s", "--settle-window", "25s"], async |op| {
+    drill_with(&OPEN, async |op| {
         let clinic = Clinic::new(op).await?;
         let world = &op.world;
         let door = Door::open(op).await?;
