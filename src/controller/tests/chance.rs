@@ -101,5 +101,5 @@ fn several_faults_by_chance_are_survived() {
 #[test]
 #[ignore = "takes minutes"]
 fn many_faults_by_chance_are_survived() {
-    by_chance(20_000);
+    by_chance(10_000);
 }

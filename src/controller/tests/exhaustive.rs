@@ -233,3 +233,50 @@ fn every_life_survives_each_fault_in_a_bad_world() {
 fn every_other_life_survives_each_fault_in_a_bad_world() {
     each(1, 2, &[BAD]);
 }
+
+/// Each fault at each call of the run without faults, and after it each fault at each call of what that fault led to.
+fn pairs(life: &Life) {
+    let (since, tally) = (Instant::now(), Tally::default());
+    let plain = run(life, PLAIN, &Case::default());
+    let firsts: Vec<_> =
+        plain.calls.iter().enumerate().flat_map(|(at, k)| faults(k).into_iter().map(move |f| (at, f))).collect();
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some((at, fault)) = firsts.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let first = Schedule::from([(*at, *fault)]);
+                    let led_to = run(life, PLAIN, &first.clone().into());
+                    tally.add(life, PLAIN, &first, &led_to);
+                    for (later, kind) in led_to.calls.iter().enumerate().skip(at + 1) {
+                        for second in faults(kind) {
+                            let both = Schedule::from([(*at, *fault), (later, second)]);
+                            tally.add(life, PLAIN, &both, &run(life, PLAIN, &both.clone().into()));
+                        }
+                    }
+                }
+            });
+        }
+    });
+    tally.end(&format!("pairs of faults in \"{}\"", life.name), since);
+}
+
+/// The lives that everything else is made of.
+const FIRST: [&str; 3] = ["purchase", "adoption from another installation", "create, release or retain"];
+
+#[test]
+#[ignore = "takes minutes"]
+fn buying_adopting_and_releasing_survive_each_pair_of_faults() {
+    let lives: Vec<_> = lives().into_iter().filter(|life| FIRST.contains(&life.name)).collect();
+    assert_eq!(lives.len(), FIRST.len());
+    lives.iter().for_each(pairs);
+}
+
+/// The short ones first: how far it came can be seen.
+#[test]
+#[ignore = "takes hours"]
+fn each_pair_of_faults_is_survived_by_every_other_life() {
+    let mut lives: Vec<_> = lives().into_iter().filter(|life| !FIRST.contains(&life.name)).collect();
+    lives.sort_by_cached_key(|life| run(life, PLAIN, &Case::default()).calls.len());
+    lives.iter().for_each(pairs);
+}
