@@ -56,11 +56,13 @@ impl Pass<'_> {
             Step::Stamp { claim, post } => return self.stamp(claim, post, situation).await,
             Step::Post(post) => self.post(post).await?,
             Step::Update { sid, fields, drift } => return self.update(&sid, &fields, drift).await,
-            Step::ReadDiscovery => self.discovery().await?,
+            Step::ReadDiscovery => {
+                let read = self.discovery().await;
+                self.read_before_release("whether the resource type itself is going away", read)?;
+            }
             Step::ReadLedger => {
-                let until = self.context.ledger.unsettled(&self.desired.tags).await?;
-                self.observed.memory.ledger_until = until.max(self.observed.memory.ledger_until);
-                self.observed.ledger_read = true;
+                let read = self.ledger().await;
+                self.read_before_release("the ledger of purchases", read)?;
             }
             Step::StampRelease { claim } => {
                 // Taken before the write: the window of whoever sees the stamp covers everything that it allows.
@@ -406,6 +408,28 @@ impl Pass<'_> {
     }
 
     /// Whether the CRD stays: one that is being removed loses its create, update and patch verbs in discovery.
+    /// What cannot be read before a release is told: the resource waits for it, perhaps until somebody gives a right.
+    fn read_before_release(&mut self, what: &'static str, read: Result<(), Error>) -> Result<(), Error> {
+        match read {
+            Ok(()) | Err(Error::Bug(_)) => read,
+            Err(
+                error @ (Error::Conflict(_) | Error::Gone | Error::Api { .. } | Error::TimedOut(_) | Error::Ledger(_)),
+            ) => {
+                self.context.metrics.failed(error.category());
+                tracing::warn!(key = %self.desired.key, %error, "nothing is released before this can be read");
+                self.observed.unread = Some(what);
+                Ok(())
+            }
+        }
+    }
+
+    async fn ledger(&mut self) -> Result<(), Error> {
+        let until = self.context.ledger.unsettled(&self.desired.tags).await?;
+        self.observed.memory.ledger_until = until.max(self.observed.memory.ledger_until);
+        self.observed.ledger_read = true;
+        Ok(())
+    }
+
     async fn discovery(&mut self) -> Result<(), Error> {
         let resources =
             call("reading discovery", self.context.kube.list_api_group_resources(&format!("{GROUP}/v1alpha1"))).await?;

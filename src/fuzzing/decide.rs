@@ -249,6 +249,7 @@ impl Life<'_, '_> {
                     self.observed.learn_update(number, &fields, drift, self.now.boot);
                 }
             },
+            Step::ReadDiscovery | Step::ReadLedger if self.choices.rarely() => self.observed.unread = Some("something"),
             Step::ReadDiscovery => self.observed.crd_stays = Some(self.choices.of(4) != 1),
             Step::ReadLedger => {
                 self.observed.memory.ledger_until = self.choices.rarely().then(|| self.now.boot.after(WINDOW));

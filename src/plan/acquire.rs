@@ -16,6 +16,9 @@ use super::{
     setback,
 };
 
+/// So many numbers may be refused one after another before the next one waits.
+const AT_ONCE: usize = 4;
+
 pub(super) fn plan(desired: &Desired, observed: &Observed, now: Now) -> Plan {
     if let Some(claim) = observed.claim.as_ref().filter(|c| !desired.owns(c)) {
         return Plan::blocked(now, setback::PROBE, record::foreign_claim(claim));
@@ -54,6 +57,9 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, now: Now) -> Plan {
         // What was announced before the policy was changed is not wanted any more.
         let situation = Situation::new(Kind::Searching, "searching numbers to choose from");
         return withdraw(observed, &situation).unwrap_or_else(|| by_hand::plan(desired, observed, wish, now));
+    }
+    if let Some(plan) = refused_again(desired, observed, wish, now) {
+        return plan;
     }
     match announced(desired, observed, wish, &account) {
         Some((claim, at)) => look(desired, observed, wish, claim, at, now),
@@ -94,6 +100,23 @@ fn settled_refusal(desired: &Desired, observed: &Observed, wish: &Wish, now: Now
         .filter(|c| c.outcome == ClaimOutcome::Refused && c.number == *exact && c.tried.contains(exact))?;
     let acted = claim.generation != Some(desired.generation) || observed.asked(desired);
     (!acted).then(|| (now.boot.after(setback::PROBE), unavailable(&claim.number)))
+}
+
+/// Numbers were sold meanwhile, one or two; where Twilio refuses each, the next one waits, longer each time.
+fn refused_again(desired: &Desired, observed: &Observed, wish: &Wish, now: Now) -> Option<Plan> {
+    let claim = observed.claim.as_ref().filter(|c| c.outcome == ClaimOutcome::Refused && wish.exact.is_none())?;
+    let acted = claim.generation != Some(desired.generation) || observed.asked(desired);
+    let surplus = u32::try_from(claim.tried.len().saturating_sub(AT_ONCE)).unwrap_or(u32::MAX);
+    let wait = setback::backoff(surplus, Duration::from_secs(1), Duration::from_secs(15 * 60), desired.tag().spread());
+    let until = observed.memory.answered_at?.after(wait);
+    (!acted && surplus > 0 && until > now.boot).then(|| {
+        let count = claim.tried.len();
+        let message = format!(
+            "Twilio refused {count} numbers that it offered, {} last: another one is tried, but not at once",
+            claim.number
+        );
+        Plan::rest(until, Situation::new(Kind::NoNumbersAvailable, message))
+    })
 }
 
 pub(super) fn unavailable(number: &E164) -> Situation {

@@ -275,6 +275,15 @@ fn release(desired: &Desired, observed: &Observed, held: &Held, now: Now) -> Pla
     if let Some(claim) = observed.claim.as_ref().filter(|c| !desired.owns(c)) {
         return refuse(record::foreign_claim(claim).message);
     }
+    if let Some(what) = observed.unread {
+        let (soon, late) = (Duration::from_secs(1), Duration::from_secs(60));
+        let wait = setback::backoff(observed.memory.failures, soon, late, desired.tag().spread());
+        let told = format!(
+            "the Kubernetes API does not tell {what}, and nothing is released before; see the operator's log. To keep the number instead set spec.deletionPolicy: Retain"
+        );
+        return stamped_before(desired, observed, held, now)
+            .unwrap_or_else(|| Plan::rest(now.boot.after(wait), releasing(&told)));
+    }
     match observed.crd_stays {
         None => {
             return Plan::act(Step::ReadDiscovery, releasing("looking whether the resource type itself is going away"));

@@ -244,6 +244,8 @@ pub struct Observed {
     pub crd_stays: Option<bool>,
     /// The ledger was read.
     pub ledger_read: bool,
+    /// What has to be read before a release, and could not be in this pass.
+    pub unread: Option<&'static str>,
     /// A release was stamped in this pass.
     pub release_stamped: bool,
     /// The number was given back in this pass.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::lives::until;
+use super::lives::{live_on, until};
 use super::pass::{Turn, run};
 use super::twilio::CallFault;
 use super::world::{Fault, World, account, key, number, search};
@@ -504,4 +504,24 @@ fn a_wait_that_was_interrupted_is_told_again() {
     w.secrets.insert(key("a"), secret);
     pass(&mut w);
     assert_eq!((w.reason("a").as_str(), offered(&w)), ("AwaitingApproval", numbers(&[1, 2, 3])));
+}
+
+#[test]
+fn numbers_that_are_refused_one_after_another_are_tried_less_and_less_often() {
+    let mut w = World::new();
+    w.twilio.stock = (100..130).map(number).collect();
+    w.twilio.taken.extend((100..130).map(number));
+    w.apply("a", search());
+    live_on(&mut w, Duration::from_secs(3600), |_| {});
+    let tried = calls(&w, "CreateIncomingPhoneNumber");
+    assert!((8..20).contains(&tried), "{tried} purchases were tried in an hour");
+    assert_eq!(w.reason("a"), "NoNumbersAvailable");
+    assert!(message(&w).contains("another one is tried, but not at once"), "{}", message(&w));
+    // Whoever asks is heard at once.
+    w.annotate("a", REQUESTED_AT, "now");
+    run(&mut w, 0, &key("a"));
+    assert_eq!(calls(&w, "CreateIncomingPhoneNumber"), tried + 1);
+    w.twilio.taken.clear();
+    until(&mut w, |w| w.ready("a")).unwrap();
+    assert_eq!(w.twilio.sales.len(), 1);
 }

@@ -349,6 +349,7 @@ impl Pass {
                     self.observed.learn_update(number, &fields, drift, world.now.boot);
                 }
             }
+            Step::ReadDiscovery | Step::ReadLedger if world.unread.is_some() => self.observed.unread = world.unread,
             Step::ReadDiscovery => self.observed.crd_stays = Some(world.crd_stays),
             Step::ReadLedger => {
                 see(world, self.process);

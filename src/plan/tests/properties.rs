@@ -251,6 +251,7 @@ fn observed(c: &mut Choices<'_>, desired: &Desired, world: &World) -> Observed {
     o.updated = c.rarely();
     o.crd_stays = c.one(&[None, Some(true), Some(true), Some(false)]);
     o.ledger_read = c.yes();
+    o.unread = c.rarely().then_some("something");
     o.release_stamped = c.yes();
     o.released = c.rarely();
     let sight = o.claim.as_ref().map(|cl| (cl.identity(), c.moment()));
@@ -305,7 +306,15 @@ fn check(desired: &Desired, o: &Observed, now: Now) -> Result<(), TestCaseError>
     }
     let Plan::Act { step, .. } = decided else { return Ok(()) };
     match step {
-        Step::Post(post) => prop_assert_eq!(o.stamp.clone(), Some(StampView::Ready(post))),
+        Step::Post(post) => match (&o.stamp, &post) {
+            // Of the number that was stamped; what is written is what the look since then asks for.
+            (Some(StampView::Ready(Post::Adopt { sid, .. })), Post::Adopt { sid: taken, fields }) => {
+                let seen = o.number.as_ref().unwrap();
+                let setup = desired.wish.as_ref().unwrap().setup(&desired.mark(true), &seen.phone_number);
+                prop_assert_eq!((sid, &seen.sid, fields), (taken, taken, &setup.differences(seen)));
+            }
+            (stamp, _) => prop_assert_eq!(stamp, &Some(StampView::Ready(post))),
+        },
         Step::Stamp { claim, post } => {
             let before = o.claim.as_ref().unwrap();
             prop_assert_eq!(Some(&claim.account), o.account(), "for the account of the credentials");

@@ -175,6 +175,24 @@ fn with_release_a_twilio_that_is_away_is_told_with_the_way_out() {
 }
 
 #[test]
+fn what_has_to_be_read_before_a_release_and_cannot_be_is_told() {
+    let mut w = bought();
+    w.advance(2 * WINDOW);
+    release(&mut w);
+    w.unread = Some("the ledger of purchases");
+    live_on(&mut w, HOUR, |_| {});
+    let told = w.status("a").conditions.into_iter().find(|c| c.type_ == "Ready").unwrap();
+    assert_eq!(told.reason, "Releasing");
+    for part in ["the ledger of purchases", "spec.deletionPolicy: Retain"] {
+        assert!(told.message.contains(part), "{}", told.message);
+    }
+    assert_eq!(w.twilio.held.len(), 1);
+    w.unread = None;
+    until(&mut w, |w| w.gone("a")).unwrap();
+    assert!(w.twilio.held.is_empty());
+}
+
+#[test]
 fn a_resource_without_status_finds_its_number_before_it_goes() {
     let mut w = World::new();
     let (label, now) = (w.label("a", false), w.now);

@@ -65,6 +65,8 @@ pub struct World {
     pub defaults: Defaults,
     pub limit: u32,
     pub crd_stays: bool,
+    /// What the API server does not tell before a release.
+    pub unread: Option<&'static str>,
     /// Writes that took effect, by what they were.
     pub writes: BTreeMap<&'static str, usize>,
     /// Every written stamp: resource, number, attempts, time.
@@ -142,6 +144,7 @@ impl World {
             },
             limit: 30,
             crd_stays: true,
+            unread: None,
             writes: BTreeMap::new(),
             stamps: HashSet::new(),
             posted: HashSet::new(),
