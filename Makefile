@@ -5,6 +5,8 @@
 # too (2 minutes).
 
 CARGO ?= cargo
+# The library's tests: the only ones that are worth optimising, see Cargo.toml.
+LIVES = CARGO_PROFILE_TEST_OPT_LEVEL=2 $(CARGO) test --locked --lib
 ENVIRONMENT = $(CARGO) run --quiet --locked --package cpn-env --
 CRD = crds/telephony.chiroflow.io_clinicphonenumbers.yaml
 CHART_CRD = charts/clinic-phone-operator/files/crd.yaml
@@ -32,19 +34,22 @@ down: ## End what `make up` started
 
 test: build ## All tests; those that need a real API server start one
 	@$(ENVIRONMENT) build >/dev/null
-	$(CARGO) test --workspace --locked
+	$(LIVES)
+	$(CARGO) test --locked --bins --tests
+	$(CARGO) test --locked --package cpn-env
+	$(CARGO) test --locked --workspace --doc
 
 test-exhaustive: build ## Pairs of faults, faults in a bad world and by chance, two hundred kills (some minutes)
 	@$(ENVIRONMENT) build >/dev/null
-	$(CARGO) test --locked --lib -- --ignored --nocapture --skip $(HOURS) \
+	$(LIVES) -- --ignored --nocapture --skip $(HOURS) \
 		plan::tests::faults controller::tests::exhaustive controller::tests::chance controller::tests::made_up
 	$(CARGO) test --locked --test apiserver drills:: -- --ignored --nocapture
 
 test-pairs: ## Every pair of faults in every life, with the real passes (hours; shorter lives first)
-	$(CARGO) test --locked --lib -- --ignored --nocapture $(HOURS)
+	$(LIVES) -- --ignored --nocapture $(HOURS)
 
 soak: ## Faults and lives by chance from fresh seeds, SOAK_RUNS (20000) of each; a failure prints its seed
-	CPN_FROM=$$(date +%s)000000 CPN_RUNS=$(SOAK_RUNS) $(CARGO) test --locked --lib -- --ignored --nocapture \
+	CPN_FROM=$$(date +%s)000000 CPN_RUNS=$(SOAK_RUNS) $(LIVES) -- --ignored --nocapture \
 		controller::tests::chance controller::tests::made_up
 
 fuzz: ## Every fuzz target for FUZZ_SECONDS (20) each; needs a C++ compiler; see fuzz/README.md

@@ -58,7 +58,10 @@ impl Pass<'_> {
             Step::Update { sid, fields, drift } => return self.update(&sid, &fields, drift).await,
             Step::ReadDiscovery => {
                 let read = self.discovery().await;
-                self.read_before_release("whether the resource type itself is going away", read)?;
+                self.read_before_release(
+                    "discovery, which tells whether the CustomResourceDefinition is going away",
+                    read,
+                )?;
             }
             Step::ReadLedger => {
                 let read = self.ledger().await;

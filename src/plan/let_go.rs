@@ -279,7 +279,7 @@ fn release(desired: &Desired, observed: &Observed, held: &Held, now: Now) -> Pla
         let (soon, late) = (Duration::from_secs(1), Duration::from_secs(60));
         let wait = setback::backoff(observed.memory.failures, soon, late, desired.tag().spread());
         let told = format!(
-            "the Kubernetes API does not tell {what}, and nothing is released before; see the operator's log. To keep the number instead set spec.deletionPolicy: Retain"
+            "cannot read {what}, and nothing is released before; the operator's log says why. To keep the number instead set spec.deletionPolicy: Retain"
         );
         return stamped_before(desired, observed, held, now)
             .unwrap_or_else(|| Plan::rest(now.boot.after(wait), releasing(&told)));
