@@ -35,7 +35,7 @@ down: ## End what `make up` started
 test: build ## All tests; those that need a real API server start one
 	@$(ENVIRONMENT) build >/dev/null
 	$(LIVES)
-	$(CARGO) test --locked --bins --tests
+	$(CARGO) test --locked --bins --test '*'
 	$(CARGO) test --locked --package cpn-env
 	$(CARGO) test --locked --workspace --doc
 
