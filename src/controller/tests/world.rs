@@ -669,13 +669,14 @@ impl World {
             super::truth::of(&object, &rows, &self.defaults).map_err(|why| format!("{}: {why}", object.name_any()))?;
         }
         let events = self.events();
-        let at = |event: &Value| event["eventTime"].as_str().unwrap_or_default().to_owned();
+        // In the order in which they were told: some within one second.
+        let at = |event: &Value| event["metadata"]["resourceVersion"].as_str().unwrap().parse::<u64>().unwrap();
         for event in events.iter().filter(|e| e["reason"] == "NumberRetained") {
             let note = event["note"].as_str().unwrap_or_default();
             let kept = rows.iter().any(|r| note.starts_with(r.phone_number.as_str()));
             // What a person released in the console, and nobody has looked at since, was believed to be there.
             let by_hand = self.hub.inner().released_by_hand.iter().any(|number| note.starts_with(number.as_str()));
-            // Told before the operator died and a person asked for its release after all, of which they were told too.
+            // Told before a person asked for its release after all, of which they were told too.
             let released = events.iter().any(|e| {
                 let number = note.split(' ').next().unwrap_or_default();
                 let told = e["note"].as_str().is_some_and(|n| n.starts_with(number));
