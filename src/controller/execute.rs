@@ -410,7 +410,6 @@ impl Pass<'_> {
         Ok(Flow::On)
     }
 
-    /// Whether the CRD stays: one that is being removed loses its create, update and patch verbs in discovery.
     /// What cannot be read before a release is told: the resource waits for it, perhaps until somebody gives a right.
     fn read_before_release(&mut self, what: &'static str, read: Result<(), Error>) -> Result<(), Error> {
         match read {
@@ -426,6 +425,7 @@ impl Pass<'_> {
         }
     }
 
+    /// What the ledger knows of purchases of this resource that may still take effect.
     async fn ledger(&mut self) -> Result<(), Error> {
         let until = self.context.ledger.unsettled(&self.desired.tags).await?;
         self.observed.memory.ledger_until = until.max(self.observed.memory.ledger_until);
@@ -433,6 +433,7 @@ impl Pass<'_> {
         Ok(())
     }
 
+    /// Whether the CRD stays: one that is being removed loses its create, update and patch verbs in discovery.
     async fn discovery(&mut self) -> Result<(), Error> {
         let resources =
             call("reading discovery", self.context.kube.list_api_group_resources(&format!("{GROUP}/v1alpha1"))).await?;

@@ -112,7 +112,7 @@ fn refused_again(desired: &Desired, observed: &Observed, wish: &Wish, now: Now) 
     (!acted && surplus > 0 && until > now.boot).then(|| {
         let count = claim.tried.len();
         let message = format!(
-            "Twilio refused {count} numbers that it offered, {} last: another one is tried, but not at once",
+            "Twilio sold none of {count} numbers that it offered, {} last: another one is tried, but not at once",
             claim.number
         );
         Plan::rest(until, Situation::new(Kind::NoNumbersAvailable, message))

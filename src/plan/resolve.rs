@@ -104,10 +104,11 @@ fn take_over(desired: &Desired, observed: &Observed, claim: &Claim, sid: &PhoneN
         let step = Step::GetNumber { sid: sid.clone(), periodic: false };
         return Plan::act(step, situation(Kind::Purchasing, "looking once more at"));
     };
-    if seen.mark().is_some_and(|mark| desired.is_mine(&mark)) {
+    let same = seen.account == claim.account && seen.phone_number == *number;
+    if same && seen.mark().is_some_and(|mark| desired.is_mine(&mark)) {
         return record::record(desired, observed, seen, Some(claim), now);
     }
-    let wish = desired.wish.as_ref().ok().filter(|w| w.exact.as_ref() == Some(number) && seen.account == claim.account);
+    let wish = desired.wish.as_ref().ok().filter(|w| same && w.exact.as_ref() == Some(number));
     match wish.map(|wish| (wish, acquire::permission(desired, observed, wish, number, Some(seen)))) {
         Some((wish, Permission::Adopt(sid))) => {
             let fields = wish.setup(&desired.mark(true), number).differences(seen);

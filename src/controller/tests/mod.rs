@@ -5,8 +5,7 @@
 //! that; `truth` compares status with the account, and `watch` looks at whatever is sent or written. `exhaustive` replays every life
 //! with every fault at every call, `chance` several at once, `made_up` lives whatever several people may do to several
 //! resources, and `scenarios` are schedules with names: each is not survived
-//! without the rule of the protocol that it is about. Every pair of faults is tried one level below, over the decision alone
-//! (`plan::tests::faults`).
+//! without the rule of the protocol that it is about.
 
 #![allow(
     clippy::disallowed_methods,

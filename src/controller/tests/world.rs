@@ -677,8 +677,8 @@ impl World {
             // What a person released in the console, and nobody has looked at since, was believed to be there.
             let by_hand = self.hub.inner().released_by_hand.iter().any(|number| note.starts_with(number.as_str()));
             // Told before a person asked for its release after all, of which they were told too.
+            let number = note.split(' ').next().unwrap_or_default();
             let released = events.iter().any(|e| {
-                let number = note.split(' ').next().unwrap_or_default();
                 let told = e["note"].as_str().is_some_and(|n| n.starts_with(number));
                 told && e["reason"] == "NumberReleased" && at(e) > at(event)
             });

@@ -310,6 +310,7 @@ fn check(desired: &Desired, o: &Observed, now: Now) -> Result<(), TestCaseError>
             // Of the number that was stamped; what is written is what the look since then asks for.
             (Some(StampView::Ready(Post::Adopt { sid, .. })), Post::Adopt { sid: taken, fields }) => {
                 let seen = o.number.as_ref().unwrap();
+                prop_assert_eq!(&seen.phone_number, &o.claim.as_ref().unwrap().number);
                 let setup = desired.wish.as_ref().unwrap().setup(&desired.mark(true), &seen.phone_number);
                 prop_assert_eq!((sid, &seen.sid, fields), (taken, taken, &setup.differences(seen)));
             }

@@ -8,8 +8,9 @@ use super::twilio::CallFault;
 use super::world::{WINDOW, World, account, key, number, search};
 use crate::api::FORGET_NUMBER;
 use crate::api::v1alpha1::DeletionPolicy;
-use crate::domain::Class;
+use crate::domain::{Class, IncomingNumber};
 use crate::plan::observed::CredentialsView;
+use crate::plan::{Desired, Memory, Observed, Plan, Post, Step, plan};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -253,4 +254,29 @@ fn a_number_that_vanishes_while_it_is_taken_over_is_bought_like_any_other() {
     w.limit = 30;
     until(&mut w, |w| w.ready("a")).unwrap();
     assert_eq!(w.twilio.sales.len(), 1);
+}
+
+#[test]
+fn what_is_another_number_by_now_is_not_taken_over() {
+    let mut w = World::new();
+    let now = w.now;
+    w.twilio.give(&account(1), &number(9), "reception", now);
+    w.apply("a", serde_json::json!({"phoneNumber": number(9).as_str(), "adoptionPolicy": "IfOwned"}));
+    stop_after_stamp(&mut w);
+    let (object, mine) = (w.object("a").clone(), w.label("a", true));
+    let desired = Desired::read(&object, &w.defaults);
+    // In the pass that stamped: the look between stamp and update.
+    for (seen, label, sent) in [(9, "reception", true), (8, "reception", false), (8, mine.as_str(), false)] {
+        let row = w.twilio.by_number(&number(9)).unwrap();
+        let looked = IncomingNumber { phone_number: number(seen), friendly_name: label.to_owned(), ..row.clone() };
+        let mut observed = Observed::begin(object.status.as_ref(), Memory::default(), w.now.boot, WINDOW);
+        observed.credentials = super::world::credentials(1);
+        let (claim, sid) = (observed.claim.clone().unwrap(), looked.sid.clone());
+        observed.learn_stamp(claim, Post::Adopt { sid, fields: Vec::new() }, w.now.boot);
+        observed.learn_number(Some(looked));
+        let decided = plan(&desired, &observed, w.now);
+        let posts = matches!(decided, Plan::Act { step: Step::Post(_), .. });
+        assert_eq!(posts, sent, "{decided:?}");
+        assert!(posts || matches!(decided, Plan::Rest { .. }), "{decided:?}");
+    }
 }
