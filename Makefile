@@ -41,8 +41,17 @@ test: build ## All tests; those that need a real API server start one
 
 test-exhaustive: build ## Pairs of faults, faults in a bad world and by chance, two hundred kills (some minutes)
 	@$(ENVIRONMENT) build >/dev/null
-	$(LIVES) -- --ignored --nocapture --skip $(HOURS) \
+	$(LIVES) --no-run
+	$(CARGO) test --locked --test apiserver --no-run
+	$(MAKE) --jobs=2 exhaustive-lives exhaustive-kills
+
+# Side by side: a killed operator's window is waited for, and the lives leave it the processor when it is over.
+.PHONY: exhaustive-lives exhaustive-kills
+exhaustive-lives:
+	nice -n 19 env $(LIVES) -- --ignored --nocapture --skip $(HOURS) \
 		plan::tests::faults controller::tests::exhaustive controller::tests::chance controller::tests::made_up
+
+exhaustive-kills:
 	$(CARGO) test --locked --test apiserver drills:: -- --ignored --nocapture
 
 test-pairs: ## Every pair of faults in every life, with the real passes (hours; shorter lives first)
