@@ -802,7 +802,7 @@ fn every_constraint_accepts_and_refuses_as_it_should() -> Outcome {
                 async move { verdict(&case, attempt(space, &case).await) }
             })
             .buffer_unordered(AT_ONCE)
-            .filter_map(|wrong| std::future::ready(wrong))
+            .filter_map(std::future::ready)
             .collect()
             .await;
         assert!(wrong.is_empty(), "{} of the cases:\n{}", wrong.len(), wrong.join("\n"));
