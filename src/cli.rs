@@ -89,6 +89,11 @@ pub struct RunArgs {
     #[arg(long, env = "CPN_AUDIT_INTERVAL", default_value = "24h", value_parser = parse_interval)]
     pub audit_interval: Duration,
 
+    /// How often this month's usage and the prices are read, for each account; 0: never, and status does not have them. With the
+    /// default ten calls a day and account at most.
+    #[arg(long, env = "CPN_USAGE_INTERVAL", default_value = "6h", value_parser = parse_interval)]
+    pub usage_interval: Duration,
+
     /// How many resources are worked on at once.
     #[arg(long, env = "CPN_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub concurrency: u16,

@@ -77,6 +77,9 @@ impl Config {
         if !args.audit_interval.is_zero() && args.audit_interval < Duration::from_secs(1) {
             return Err(wrong("--audit-interval", "the shortest is 1s; 0 turns the audit off"));
         }
+        if !args.usage_interval.is_zero() && args.usage_interval < Duration::from_secs(1) {
+            return Err(wrong("--usage-interval", "the shortest is 1s; 0 turns usage and prices in status off"));
+        }
         if let Some(url) = args.default_sms_webhook_url.as_deref().filter(|url| !url.is_empty()) {
             let parsed = Url::parse(&url.replace("{namespace}", "n").replace("{name}", "n"));
             let parsed = parsed
@@ -103,6 +106,7 @@ impl Config {
                 max_purchases_per_hour: args.max_purchases_per_hour,
                 namespaces: namespaces(&args.namespaces),
                 operator_namespace,
+                usage_interval: args.usage_interval,
                 concurrency: args.concurrency,
                 instance: args.instance.clone().unwrap_or_else(|| instance.to_owned()),
             },
@@ -180,6 +184,7 @@ mod tests {
         assert_eq!(config.settings.operator_namespace, "operators");
         assert!(config.settings.namespaces.is_empty());
         assert_eq!(config.audit_interval, Duration::from_secs(24 * 3600));
+        assert_eq!(config.settings.usage_interval, Duration::from_secs(6 * 3600));
     }
 
     #[test]
@@ -210,6 +215,7 @@ mod tests {
             (&["--installation-id", "p", "--twilio-url", "nonsense"], "--twilio-url"),
             (&["--installation-id", "p", "--observe-interval", "10ms"], "--observe-interval"),
             (&["--installation-id", "p", "--audit-interval", "10ms"], "--audit-interval"),
+            (&["--installation-id", "p", "--usage-interval", "10ms"], "--usage-interval"),
             (
                 &["--installation-id", "p", "--default-sms-webhook-url", "http://example.com"],
                 "--default-sms-webhook-url",

@@ -22,13 +22,15 @@ pub enum ConditionType {
     OutboundSms,
     /// False while an existing number cannot be looked at.
     Observed,
+    /// The month's usage and the prices could be read.
+    UsageReported,
     /// The resource is suspended.
     Paused,
 }
 
 impl ConditionType {
     /// All types, in the order of status.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Ready,
         Self::Reconciling,
         Self::Stalled,
@@ -37,6 +39,7 @@ impl ConditionType {
         Self::InboundSms,
         Self::OutboundSms,
         Self::Observed,
+        Self::UsageReported,
         Self::Paused,
     ];
 
@@ -51,6 +54,7 @@ impl ConditionType {
             Self::InboundSms => "InboundSms",
             Self::OutboundSms => "OutboundSms",
             Self::Observed => "Observed",
+            Self::UsageReported => "UsageReported",
             Self::Paused => "Paused",
         }
     }
@@ -99,6 +103,8 @@ pub enum Reason {
     Capable,
     NotCapable,
     Seen,
+    Reported,
+    NotReported,
 }
 
 impl Reason {
@@ -140,6 +146,8 @@ impl Reason {
             Self::Capable => "Capable",
             Self::NotCapable => "NotCapable",
             Self::Seen => "Seen",
+            Self::Reported => "Reported",
+            Self::NotReported => "NotReported",
         }
     }
 }

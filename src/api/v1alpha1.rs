@@ -469,14 +469,16 @@ pub struct ClinicPhoneNumberStatus {
     /// The message webhook as it was set up last. Whether Twilio still has it so is what `InboundSms` says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<WebhookStatus>,
-    /// Price of the number a month, as Twilio told it before the purchase; before that, of the numbers that are searched. There
-    /// only where prices are read: with `maxMonthlyPrice`, or `purchasePolicy: Manual`.
+    /// Price of the number a month, as Twilio's price list has it; read again once a day. Before a number is held, of the
+    /// numbers that are searched, with `maxMonthlyPrice` or `purchasePolicy: Manual`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monthly_price: Option<PriceStatus>,
-    /// Price of one message.
+    /// Price of one SMS of the number, before carrier fees; read again once a day. Twilio lists no price of MMS: what they
+    /// cost is in `usage.smsCost`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sms_prices: Option<SmsPrices>,
-    /// This month's messages and cost.
+    /// This month's messages and cost, read anew every `--usage-interval`. The condition `UsageReported` tells when they
+    /// cannot be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
     /// Where Twilio shows the account's usage and bill.
@@ -624,7 +626,7 @@ pub struct PriceStatus {
 pub struct SmsPrices {
     /// One message received, a decimal.
     pub inbound: String,
-    /// One message sent, a decimal.
+    /// One message sent, a decimal: the highest that Twilio asks for any carrier of the country.
     pub outbound: String,
     /// ISO 4217 code.
     pub currency: String,
@@ -636,18 +638,24 @@ pub struct SmsPrices {
 pub struct Usage {
     /// The month in GMT, such as 2026-11.
     pub month: String,
-    /// Messages sent.
+    /// Messages sent, SMS and MMS.
     pub sms_sent: i64,
-    /// Messages received.
+    /// Messages received, SMS and MMS.
     pub sms_received: i64,
-    /// What the messages cost so far, a decimal.
+    /// What the messages cost so far, carrier fees included, a decimal. Twilio's bill is what counts.
     pub sms_cost: String,
-    /// Messages and the number's rent, a decimal.
-    pub estimated_cost: String,
+    /// `smsCost` and a month's rent of the numbers that the figures cover, a decimal. Not there where the price of one of
+    /// them is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimated_cost: Option<String>,
     /// ISO 4217 code.
     pub currency: String,
     /// Whether the figures are of the whole account or of this number alone.
     pub scope: UsageScope,
+    /// How many numbers the figures cover: all that the account holds. With 1 they are this number's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub numbers: Option<i32>,
     /// When Twilio counted.
     pub as_of: Time,
 }

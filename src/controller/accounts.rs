@@ -177,6 +177,13 @@ impl Accounts {
         std::mem::take(&mut gate.waiting)
     }
 
+    /// The last list, if it began after `after`: for what decides nothing.
+    pub fn latest(&self, account: &AccountSid, after: Moment) -> Option<Arc<AccountList>> {
+        let gates = self.locked();
+        let list = &gates.get(account)?.listed.as_ref()?.list;
+        (list.started > after).then(|| Arc::clone(list))
+    }
+
     /// Drops the list: something changed since that a resource to come must not miss.
     pub fn unlist(&self, account: &AccountSid) {
         if let Some(gate) = self.locked().get_mut(account) {

@@ -16,6 +16,7 @@ use crate::telemetry::Metrics;
 use crate::twilio;
 
 use super::accounts::Accounts;
+use super::figures;
 use super::ledger::Ledger;
 use super::memory::Memories;
 
@@ -34,6 +35,8 @@ pub struct Settings {
     pub namespaces: Vec<String>,
     /// Where the ledger is.
     pub operator_namespace: String,
+    /// How often usage and prices are read; zero: never.
+    pub usage_interval: Duration,
     /// How many resources are worked on at once.
     pub concurrency: u16,
     /// Who writes events: the pod's name.
@@ -54,6 +57,8 @@ pub struct Context {
     pub ledger: Ledger,
     /// One gate per Twilio account.
     pub accounts: Accounts,
+    /// Usage and prices, as they were read last.
+    pub figures: figures::Store,
     /// What is remembered between passes.
     pub memories: Memories,
     /// Every resource, as the watches last told: one store for each namespace that is served, or one for all.
@@ -110,6 +115,7 @@ impl Context {
             settings,
             ledger,
             accounts,
+            figures: figures::Store::default(),
             memories,
             stores,
             metrics,

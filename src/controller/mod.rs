@@ -9,6 +9,8 @@ pub mod context;
 pub mod error;
 mod events;
 mod execute;
+pub mod figures;
+mod gated;
 mod guards;
 pub mod ledger;
 pub mod memory;

@@ -5,7 +5,7 @@ use kube::ResourceExt as _;
 use crate::api::ClinicPhoneNumber;
 use crate::clock::Fence;
 use crate::domain::{E164, Moment};
-use crate::plan::{Claim, Desired, Held, Observed, Rule, Situation, broken, holds, status};
+use crate::plan::{Claim, Desired, Held, Observed, Rule, Situation, broken, figures, holds, status};
 use crate::twilio::Credentials;
 
 use super::Context;
@@ -55,6 +55,11 @@ impl<'a> Pass<'a> {
         }
         observed.stopping = context.is_stopping();
         observed.heed(&desired);
+        observed.figures = match &observed.held {
+            _ if context.settings.usage_interval.is_zero() => figures::View::Off,
+            Some(held) => context.figures.of(&held.account, &held.sid),
+            None => figures::View::Unread,
+        };
         if let Some(claim) = observed.claim.as_ref().filter(|c| c.stands()) {
             context.memories.reserve(&claim.number, &desired.key);
         }

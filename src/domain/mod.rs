@@ -12,10 +12,11 @@ pub mod sid;
 pub mod tag;
 pub mod time;
 pub mod trouble;
+pub mod usage;
 pub mod webhook;
 
 pub use capabilities::{Capabilities, Capability};
-pub use money::{Currency, Money, NumberPrices};
+pub use money::{Currency, MessagePrices, Money, NumberPrices};
 pub use number::{AvailableNumber, Field, IncomingNumber, NumberType, Purchase, Regulatory, Search, Setup};
 pub use phone_number::{CountryCode, E164};
 pub use sid::{
@@ -24,6 +25,7 @@ pub use sid::{
 pub use tag::{InstallationId, Mark, OwnerTag};
 pub use time::{Moment, Now};
 pub use trouble::{Class, Meaning, Trouble};
+pub use usage::{MessagePrice, MessageUsage, Month};
 pub use webhook::{HttpMethod, Webhook};
 
 /// Why a piece of text is not what it should be.

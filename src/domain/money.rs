@@ -2,6 +2,7 @@
 
 use rust_decimal::Decimal;
 
+use super::usage::MessagePrice;
 use super::{NumberType, ParseError, string_newtype};
 
 /// An ISO 4217 currency code in capitals, such as `USD`.
@@ -55,10 +56,34 @@ impl NumberPrices {
     ///
     /// Should a kind be listed more than once, the dearest counts; an amount below zero is no price.
     pub fn monthly(&self, number_type: NumberType) -> Option<Money> {
-        let amounts = self.monthly.iter().filter(|(kind, _)| *kind == number_type).map(|(_, amount)| *amount);
-        let amount = amounts.max().filter(|amount| !amount.is_sign_negative())?;
-        Some(Money { amount, currency: self.currency.clone() })
+        Some(Money { amount: dearest(&self.monthly, number_type)?, currency: self.currency.clone() })
     }
+}
+
+/// What messages of one country's numbers cost, before carrier fees. There is no price of MMS in Twilio's price lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessagePrices {
+    currency: Currency,
+    inbound: Vec<(NumberType, Decimal)>,
+    outbound: Vec<(NumberType, Decimal)>,
+}
+
+impl MessagePrices {
+    /// Prices from their parts; those of all carriers in one list.
+    pub fn new(currency: Currency, inbound: Vec<(NumberType, Decimal)>, outbound: Vec<(NumberType, Decimal)>) -> Self {
+        Self { currency, inbound, outbound }
+    }
+
+    /// The price of one message of one kind of number; `None`: Twilio does not tell, which is not the same as free.
+    pub fn of(&self, number_type: NumberType) -> Option<MessagePrice> {
+        let money = |list| Some(Money { amount: dearest(list, number_type)?, currency: self.currency.clone() });
+        Some(MessagePrice { inbound: money(&self.inbound)?, outbound: money(&self.outbound)? })
+    }
+}
+
+fn dearest(list: &[(NumberType, Decimal)], number_type: NumberType) -> Option<Decimal> {
+    let amounts = list.iter().filter(|(kind, _)| *kind == number_type).map(|(_, amount)| *amount);
+    amounts.max().filter(|amount| !amount.is_sign_negative())
 }
 
 #[cfg(test)]

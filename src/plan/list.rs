@@ -39,6 +39,11 @@ impl AccountList {
         list
     }
 
+    /// All of them, in Twilio's order.
+    pub fn all(&self) -> &[IncomingNumber] {
+        &self.numbers
+    }
+
     /// The number, if the account holds it.
     pub fn number(&self, number: &E164) -> Option<&IncomingNumber> {
         self.by_number.get(number).and_then(|i| self.numbers.get(*i))

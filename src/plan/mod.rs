@@ -14,12 +14,14 @@ pub(crate) mod broken;
 mod by_hand;
 pub mod claim;
 pub mod desired;
+pub mod figures;
 pub mod fuse;
 mod keep;
 mod let_go;
 pub mod list;
 pub mod observed;
 pub mod price;
+pub mod price_list;
 mod record;
 mod refusal;
 mod resolve;
@@ -29,7 +31,7 @@ mod show;
 pub mod situation;
 pub mod status;
 pub mod step;
-mod telling;
+pub mod telling;
 mod wiring;
 
 #[cfg(test)]

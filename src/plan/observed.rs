@@ -17,7 +17,7 @@ use crate::domain::{
 
 use super::fuse::Admission;
 use super::refusal::{self, Refusal};
-use super::{AccountList, Claim, Desired, Kind, ObjectKey, Post, Rule, Situation, broken, claim, holds};
+use super::{AccountList, Claim, Desired, Kind, ObjectKey, Post, Rule, Situation, broken, claim, figures, holds};
 
 /// How old a list may be on which something is decided: long enough for the list of a large account to be shared.
 const RECENT: Duration = Duration::from_secs(60);
@@ -252,6 +252,8 @@ pub struct Observed {
     pub released: bool,
     /// Place of the number that was chosen, for status.
     pub place: Option<AvailableNumber>,
+    /// Prices and usage, read beside the passes.
+    pub figures: figures::View,
 }
 
 impl Observed {

@@ -3,8 +3,8 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::wiring::{look_at, wiring};
-use super::{Claim, Desired, Observed, Situation, by_hand, price};
-use crate::api::conditions;
+use super::{Claim, Desired, Observed, Situation, by_hand, figures, price};
+use crate::api::conditions::{self, ConditionType};
 use crate::api::v1alpha1::{ClinicPhoneNumberStatus, WebhookStatus};
 use crate::domain::{Field, Now};
 
@@ -23,10 +23,21 @@ pub fn render(
         price::show(&mut new, desired, observed);
         by_hand::show(&mut new, desired, observed, now);
         facts(&mut new, desired, observed, now);
+        figures::show(&mut new, observed);
     }
-    if let Some(situation) = situation {
-        let (wanted, keep) = situation.conditions(desired, observed);
+    let (figured, stays) = figures::condition(observed);
+    let learnt = situation.is_some() || figured.is_some();
+    // A pass without a situation learnt nothing about the number.
+    let (mut wanted, mut keep) = match situation {
+        Some(situation) => situation.conditions(desired, observed),
+        None => (Vec::new(), ConditionType::ALL.to_vec()),
+    };
+    keep.extend(stays.then_some(ConditionType::UsageReported));
+    wanted.extend(figured);
+    if learnt {
         new.conditions = conditions::update(&old.conditions, &wanted, &keep, desired.generation, now.wall);
+    }
+    if situation.is_some() {
         new.observed_generation = Some(desired.generation);
     }
     if observed.corrupt.is_none() {

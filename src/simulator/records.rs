@@ -287,8 +287,8 @@ pub(super) fn usage(world: &World, asked: &Asked<'_>) -> Result<Answer, ApiError
         .iter()
         .filter(|(category, ..)| asked_for.is_none_or(|wanted| wanted == *category))
         .map(|entry| (entry, sum(entry.0)))
-        // A category that was asked for is answered with zeros, others are left out.
-        .filter(|(_, tally)| asked_for.is_some() || tally.count > 0)
+        // A category that was asked for is answered with zeros, others are left out; the total is always there.
+        .filter(|(entry, tally)| asked_for.is_some() || tally.count > 0 || entry.0 == "totalprice")
         .skip(skip)
         .take(page.size)
         .map(|(entry, tally)| usage_record(world, asked, entry, tally))

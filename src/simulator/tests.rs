@@ -622,7 +622,7 @@ async fn messages_are_sent_listed_and_counted() {
     }
     let path = format!("Messages/{}.json", queued["sid"].as_str().unwrap());
     let (_, message) = sim.get(&path).await;
-    assert_eq!((&message["price"], &message["num_segments"]), (&json!("-0.00830"), &json!("1")));
+    assert_eq!((&message["price"], &message["num_segments"]), (&json!("-0.00750"), &json!("1")));
     sim.clock.advance(Duration::from_secs(86_400));
     let received = InboundMessage { from: to.to_owned(), to: e164(NUMBER), body: "é".repeat(71) };
     assert!(sim.simulator.deliver(received).await.error.unwrap().contains("no sms_url"));
@@ -646,7 +646,7 @@ async fn messages_are_sent_listed_and_counted() {
 
     let (_, usage) = sim.get("Usage/Records/ThisMonth.json?Category=sms-inbound").await;
     let record = &usage["usage_records"][0];
-    assert_eq!((&record["count"], &record["usage"], &record["price"]), (&json!("1"), &json!("2"), &json!("0.0166")));
+    assert_eq!((&record["count"], &record["usage"], &record["price"]), (&json!("1"), &json!("2"), &json!("0.0150")));
     assert_eq!((&record["price_unit"], &record["start_date"]), (&json!("usd"), &json!("2026-11-01")));
     let (_, all) = sim.get("Usage/Records/ThisMonth.json").await;
     let find = |category: &str| {
@@ -654,7 +654,7 @@ async fn messages_are_sent_listed_and_counted() {
         records.iter().find(|record| record["category"] == category).map(|record| record["price"].clone())
     };
     assert_eq!(find("phonenumbers-local"), Some(json!("1.15")));
-    assert_eq!(find("totalprice"), Some(json!("1.1749")));
+    assert_eq!(find("totalprice"), Some(json!("1.1725")));
     assert_eq!(find("phonenumbers-mobile"), None);
     sim.clock.advance(Duration::from_secs(30 * 86_400));
     let (_, next) = sim.get("Usage/Records/ThisMonth.json?Category=totalprice").await;
@@ -677,7 +677,7 @@ async fn prices_are_strings_in_the_accounts_currency() {
         ])
     );
     let (_, sms) = sim.call("GET", "/v1/Messaging/Countries/CA", &[]).await;
-    assert_eq!(sms["inbound_sms_prices"][0]["current_price"], "0.0083");
+    assert_eq!(sms["inbound_sms_prices"][0]["current_price"], "0.0075");
     assert!(sms["outbound_sms_prices"][0]["prices"].is_array());
     assert_eq!(sim.call("GET", "/v1/Messaging/Countries", &[]).await.0, 200);
     assert_eq!(code(&sim.call("GET", "/v1/PhoneNumbers/Countries/ZZ", &[]).await), (404, 20404));

@@ -39,6 +39,8 @@ pub struct Metrics {
     failures: Family<FailureLabels, Counter>,
     /// Status writes.
     pub status_writes: Counter,
+    /// Readings of usage and prices that failed.
+    pub figures_failures: Counter,
     /// What the audit found.
     pub audit: AuditMetrics,
 }
@@ -58,9 +60,24 @@ impl Default for Metrics {
             failures.clone(),
         );
         registry.register("status_writes", "Status writes", status_writes.clone());
+        let figures_failures = Counter::default();
+        registry.register(
+            "figures_failures",
+            "Readings of an account's usage and prices that failed",
+            figures_failures.clone(),
+        );
         let audit = AuditMetrics::default();
         audit.register(&mut registry);
-        Self { registry: Mutex::new(registry), calls, call_seconds, passes, failures, status_writes, audit }
+        Self {
+            registry: Mutex::new(registry),
+            calls,
+            call_seconds,
+            passes,
+            failures,
+            status_writes,
+            figures_failures,
+            audit,
+        }
     }
 }
 

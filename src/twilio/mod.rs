@@ -21,6 +21,7 @@ mod scrub;
 mod search;
 pub mod signature;
 pub mod transport;
+mod usage;
 mod wire;
 
 #[cfg(test)]

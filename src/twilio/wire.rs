@@ -300,6 +300,50 @@ pub(super) struct WirePrice {
     pub(super) current_price: Amount,
 }
 
+/// What messages of one country's numbers cost.
+#[derive(Debug, Deserialize)]
+pub(super) struct WireMessagePrices {
+    #[serde(default)]
+    pub(super) iso_country: Text,
+    #[serde(default)]
+    pub(super) price_unit: Text,
+    pub(super) inbound_sms_prices: Vec<WirePrice>,
+    pub(super) outbound_sms_prices: Vec<WireCarrierPrices>,
+}
+
+/// What messages to one carrier cost.
+#[derive(Debug, Deserialize)]
+pub(super) struct WireCarrierPrices {
+    #[serde(default)]
+    pub(super) prices: Vec<WirePrice>,
+}
+
+/// One page of usage records.
+#[derive(Debug, Deserialize)]
+pub(super) struct UsagePage {
+    /// Required: an answer without it says nothing, and no records would say that nothing was used.
+    pub(super) usage_records: Vec<WireUsage>,
+    #[serde(default, deserialize_with = "present")]
+    pub(super) next_page_uri: Option<Text>,
+}
+
+/// What was used of one category.
+#[derive(Debug, Deserialize)]
+pub(super) struct WireUsage {
+    pub(super) account_sid: AccountSid,
+    pub(super) category: Text,
+    #[serde(default)]
+    pub(super) as_of: Text,
+    #[serde(default)]
+    pub(super) start_date: Text,
+    #[serde(default)]
+    pub(super) count: Amount,
+    #[serde(default)]
+    pub(super) price: Amount,
+    #[serde(default)]
+    pub(super) price_unit: Text,
+}
+
 /// What an error answer tells, in whichever shape it came.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Told {

@@ -14,6 +14,7 @@ mod double;
 mod drills;
 mod examples;
 mod faults;
+mod figures;
 mod guards;
 mod harness;
 mod process;

@@ -63,6 +63,8 @@ pub struct Options {
     pub webhook: Option<&'static str>,
     /// Namespaces to serve besides the test's own, by what is appended to its name.
     pub clinics: &'static [&'static str],
+    /// `--usage-interval`.
+    pub usage: Duration,
     /// Rights in all namespaces, as the chart gives unless it is told which ones to serve.
     pub everywhere: bool,
 }
@@ -75,6 +77,7 @@ impl Default for Options {
             previous: None,
             webhook: None,
             clinics: &[],
+            usage: Duration::ZERO,
             everywhere: false,
         }
     }
@@ -107,7 +110,7 @@ impl Account {
 /// One request that the operator sent to Twilio.
 #[derive(Clone, Debug)]
 pub struct Sent {
-    /// `search`, `prices`, `list`, `buy`, `get`, `update` or `release`.
+    /// `search`, `prices`, `message prices`, `usage`, `list`, `buy`, `get`, `update` or `release`.
     pub what: &'static str,
     /// The form, decoded.
     pub form: Vec<(String, String)>,
@@ -122,6 +125,8 @@ impl Sent {
         let what = match request.method().as_str() {
             "GET" if path.contains("/AvailablePhoneNumbers/") => "search",
             "GET" if path.starts_with("/v1/PhoneNumbers/Countries/") => "prices",
+            "GET" if path.starts_with("/v1/Messaging/Countries/") => "message prices",
+            "GET" if path.ends_with("/Usage/Records/ThisMonth.json") => "usage",
             "GET" if all => "list",
             "GET" if path.contains("/IncomingPhoneNumbers/") => "get",
             "POST" if all => "buy",
@@ -214,7 +219,10 @@ impl World {
         let namespaces: Vec<_> = std::iter::once(space.namespace.clone()).chain(clinics).collect();
         let kubeconfig = prepare(&space, &namespaces, &options).await?;
         let account = Account::nth(1)?;
-        let settings = simulator::Settings { any_account: false, ..simulator::Settings::default() };
+        // Messages go nowhere: nothing listens there, and no name is asked for.
+        let nowhere = url::Url::parse("http://127.0.0.1:9/")?;
+        let settings =
+            simulator::Settings { any_account: false, deliver_to: Some(nowhere), ..simulator::Settings::default() };
         let twilio = Simulator::new(settings, Arc::new(SystemClock));
         twilio.add_accounts(vec![AccountSpec::new(account.sid.clone(), &account.token)])?;
         Ok(Self {
@@ -257,6 +265,7 @@ impl World {
             max_purchases_per_hour: self.options.limit,
             namespaces: self.namespaces.clone(),
             operator_namespace: self.space.namespace.clone(),
+            usage_interval: self.options.usage,
             concurrency: 16,
             instance: "test".to_owned(),
         };
@@ -265,6 +274,7 @@ impl World {
         let (context, ends) =
             Context::new(kube, twilio, clock, settings, Arc::new(Metrics::default()), [7; 32], stop.clone());
         let readiness = Arc::new(Readiness::waiting_for([controller::WATCH.to_owned(), controller::LEDGER.to_owned()]));
+        tokio::spawn(controller::figures::run(Arc::clone(&context)));
         let task = tokio::spawn(controller::run(Arc::clone(&context), ends, Arc::clone(&readiness)));
         self.operators.push(Operator { context, stop, task });
         self.eventually("the operator is ready", async || Ok(readiness.missing().is_empty().then_some(()))).await

@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use kube::api::ListParams;
@@ -20,16 +19,15 @@ use crate::plan::audit::{
 use crate::plan::observed::CredentialsView;
 use crate::twilio::{self, Credentials};
 
-use super::super::accounts::{Accounts, Closed, Lane, Permit};
+use super::super::accounts::Accounts;
 use super::super::error::{Error, call};
+use super::super::gated::Gated;
 use super::super::secrets::{self, Reader};
 
 /// Accounts that are read side by side.
 const SIDE_BY_SIDE: usize = 4;
 /// Resources of one page.
 const PAGE: u32 = 500;
-/// So long a call waits for its turn at a gate. The audit is nobody's worker, so that it may wait; changes go first.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Whoever looks.
 pub struct Looker<'a> {
@@ -224,43 +222,13 @@ impl Looker<'_> {
         prices
     }
 
-    /// One call, when the gate lets it through; the gate is told how it ended.
+    /// One call, when the gate lets it through.
     async fn called<T>(
         &self,
         credentials: &Credentials,
         request: impl Future<Output = Result<T, Trouble>> + Send,
     ) -> Result<T, Trouble> {
-        let (account, fingerprint) = (credentials.account(), credentials.fingerprint(self.salt));
-        let permit = self.admitted(account, &fingerprint).await?;
-        let result = request.await;
-        drop(permit);
-        let noted = result.as_ref().map(|_| ());
-        // Prices may be refused to good credentials: that is no reason to close the gate to them.
-        if noted
-            .as_ref()
-            .err()
-            .is_none_or(|t| t.operation != "FetchPhoneNumberCountry" || t.meaning == Meaning::Throttled)
-        {
-            self.gates.note(account, &fingerprint, noted, self.clock.now().boot);
-        }
-        result
-    }
-
-    async fn admitted(&self, account: &AccountSid, fingerprint: &[u8; 32]) -> Result<Permit<'_>, Trouble> {
-        let patience = self.clock.now().boot.after(PATIENCE);
-        loop {
-            let now = self.clock.now().boot;
-            let until = match self.gates.admit(account, fingerprint, Lane::Periodic, now) {
-                Ok(permit) => return Ok(permit),
-                Err(Closed::Full(until)) if until < patience => until,
-                Err(Closed::Troubled(trouble, until)) if trouble.meaning == Meaning::Throttled && until < patience => {
-                    until
-                }
-                Err(Closed::Full(_)) => return Err(busy()),
-                Err(Closed::Troubled(trouble, _)) => return Err(trouble),
-            };
-            tokio::time::sleep(until.until(now)).await;
-        }
+        Gated { gates: self.gates, clock: self.clock, salt: self.salt }.call(credentials, request).await
     }
 }
 
@@ -285,20 +253,5 @@ fn obstacle(trouble: &Trouble) -> Obstacle {
         // Asking again would not change it.
         Meaning::Credentials | Meaning::RefusedNumber | Meaning::RefusedOtherwise => Obstacle::CredentialsRefused,
         Meaning::NotSent | Meaning::Throttled | Meaning::Ambiguous => Obstacle::Unreachable,
-    }
-}
-
-/// The gate had no place for so long.
-fn busy() -> Trouble {
-    Trouble {
-        operation: "ListIncomingPhoneNumber",
-        meaning: Meaning::NotSent,
-        class: crate::domain::Class::RateLimited,
-        http_status: None,
-        code: None,
-        detail: format!("changes kept the account busy for {PATIENCE:?}, and they go first"),
-        remedy: String::new(),
-        retry_after: None,
-        request_id: None,
     }
 }

@@ -188,6 +188,7 @@ impl World {
             max_purchases_per_hour: self.limit,
             namespaces: Vec::new(),
             operator_namespace: "operator".to_owned(),
+            usage_interval: Duration::ZERO,
             concurrency: 1,
             instance: format!("operator-{process}"),
         };

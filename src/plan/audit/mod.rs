@@ -14,7 +14,7 @@ mod sort;
 mod subject;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 

@@ -1,39 +1,14 @@
 //! What an idle number costs a month, as far as Twilio's price list and the number's digits tell.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::domain::{CountryCode, Currency, IncomingNumber, Money, NumberType};
+use super::super::price_list::PriceList;
+use crate::domain::{Currency, Money};
 
 /// One account's monthly prices, by country and kind.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Prices(HashMap<CountryCode, Vec<(NumberType, Money)>>);
-
-impl Prices {
-    /// Adds what Twilio says of one country.
-    pub fn learn(&mut self, country: CountryCode, prices: Vec<(NumberType, Money)>) {
-        self.0.insert(country, prices);
-    }
-
-    /// The monthly price of a number; `None`: it is not known, which is not the same as free.
-    ///
-    /// Where the country or the kind is open, there is a price only if everything that is possible costs the same.
-    pub fn of(&self, number: &IncomingNumber) -> Option<Money> {
-        let kind = number.number_type.or_else(|| number.phone_number.kind());
-        let mut price: Option<Money> = None;
-        for country in number.phone_number.countries() {
-            let all = self.0.get(&country)?;
-            let mut fitting = all.iter().filter(|(of, _)| kind.is_none_or(|kind| kind == *of)).map(|(_, price)| price);
-            let first = fitting.next()?;
-            if fitting.any(|other| other != first) || price.as_ref().is_some_and(|price| price != first) {
-                return None;
-            }
-            price = Some(first.clone());
-        }
-        price
-    }
-}
+pub type Prices = PriceList<Money>;
 
 /// An amount of money, as text: exact in any reader.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -34,7 +34,8 @@ fn ours(name: &str) -> String {
     marked("prod", name, false)
 }
 
-fn at_twilio(n: u32, account_n: u32, label: &str) -> IncomingNumber {
+/// The nth number as Twilio tells it.
+pub(in crate::plan) fn at_twilio(n: u32, account_n: u32, label: &str) -> IncomingNumber {
     IncomingNumber {
         sid: sid(n),
         account: account(account_n),

@@ -358,3 +358,90 @@ async fn no_secret_is_in_any_trouble_or_record() {
         assert_clean(&format!("{:?}", script.records.lock().unwrap()));
     }
 }
+
+#[tokio::test]
+async fn prices_of_messages_are_the_dearest_of_all_carriers() {
+    let body = r#"{"country":"Canada","iso_country":"CA","price_unit":"USD","url":"x",
+        "inbound_sms_prices":[{"number_type":"local","base_price":"0.0075","current_price":0.0075},
+            {"number_type":"toll free","base_price":"0.01","current_price":"0.009"}],
+        "outbound_sms_prices":[
+            {"carrier":"One","mcc":"302","mnc":"1","prices":[{"number_type":"local","base_price":"0.0075","current_price":"0.0070"}]},
+            {"carrier":"Two","mcc":"302","mnc":"2","prices":[{"number_type":"local","base_price":"0.0090","current_price":"0.0083"}]}]}"#;
+    let country = CountryCode::parse("CA").unwrap();
+    let script = Script::of([answer(200, body)]);
+    let prices = script.client().message_prices(&canary_token(), &country).await.unwrap();
+    let local = prices.of(NumberType::Local).unwrap();
+    assert_eq!((local.inbound.to_string(), local.outbound.to_string()), ("0.0075 USD".into(), "0.0083 USD".into()));
+    assert_eq!(prices.of(NumberType::TollFree), None, "nobody tells what sending from one costs");
+    assert_eq!(script.target(), "GET https://pricing.twilio.com/v1/Messaging/Countries/CA");
+}
+
+/// A record as Twilio writes it: numbers as text, the currency in small letters.
+fn record(category: &str, count: &str, price: &str) -> serde_json::Value {
+    json!({
+        "account_sid": account(), "category": category, "count": count, "price": price, "price_unit": "usd",
+        "as_of": "2026-11-26T18:00:00+00:00", "start_date": "2026-11-01", "end_date": "2026-11-26",
+    })
+}
+
+#[tokio::test]
+async fn usage_sums_what_stands_beside_each_other_and_never_a_parent_with_its_children() {
+    let first = json!({"next_page_uri": format!("/2010-04-01/Accounts/{}/Usage/Records/ThisMonth.json?Page=1", account()),
+    "usage_records": [
+        record("totalprice", "0", "1005.27"),
+        record("sms", "436", "3.77"),
+        record("sms-inbound", "89", "0.6675"),
+        record("sms-inbound-longcode", "89", "0.6675"),
+        record("sms-outbound", "347", "2.6025"),
+        record("sms-outbound-longcode", "347", "2.6025"),
+        record("sms-messages-carrierfees", "100", "0.50"),
+        record("calls", "7", "900"),
+        // What is not counted may be as it likes.
+        json!({"account_sid": account(), "category": "odd"}),
+    ]});
+    let mut mms = record("mms-outbound", "3", "0.06");
+    mms["price"] = json!(0.06);
+    mms["as_of"] = json!("2026-11-26T17:59:00+00:00");
+    let second = json!({"next_page_uri": null, "usage_records": [mms, record("mms-inbound", "1", "0.01")]});
+    let script = Script::of([answer(200, first.to_string()), answer(200, second.to_string())]);
+    let usage = script.client().usage_this_month(&canary_token()).await.unwrap();
+    assert_eq!((usage.month.to_string().as_str(), usage.sent, usage.received), ("2026-11", 350, 90));
+    assert_eq!(usage.cost.to_string(), "3.84 USD");
+    assert_eq!(usage.as_of.to_string(), "2026-11-26T17:59:00Z", "the older of two is the truth");
+    let asked = script.asked()[0].uri().to_string();
+    assert!(asked.contains("/Usage/Records/ThisMonth.json?IncludeSubaccounts=false"), "{asked}");
+}
+
+#[tokio::test]
+async fn usage_that_says_nothing_or_contradicts_itself_is_no_usage() {
+    let but = |name: &str, value: serde_json::Value| {
+        let mut record = record("sms-outbound", "347", "2.6025");
+        record[name] = value;
+        json!({"usage_records": [self::record("totalprice", "0", "0"), record]})
+    };
+    let twice = [record("sms-inbound", "1", "1"), record("sms-inbound", "1", "1")];
+    for body in [
+        json!({}),
+        json!({"usage_records": []}),
+        json!({"usage_records": twice}),
+        but("account_sid", json!("AC00000000000000000000000000000009")),
+        but("start_date", json!("2026-10-01")),
+        but("start_date", json!("soon")),
+        but("price_unit", json!("cad")),
+        but("price_unit", json!(null)),
+        but("price", json!(null)),
+        but("price", json!("-1")),
+        but("count", json!("many")),
+        but("count", json!(null)),
+        but("count", json!("99999999999999999999")),
+        but("as_of", json!("")),
+    ] {
+        let script = Script::of([answer(200, body.to_string())]);
+        let told = script.client().usage_this_month(&canary_token()).await;
+        assert!(told.is_err(), "{body}");
+    }
+    let nothing = json!({"usage_records": [record("totalprice", "0", "0")]});
+    let usage =
+        Script::of([answer(200, nothing.to_string())]).client().usage_this_month(&canary_token()).await.unwrap();
+    assert_eq!((usage.sent, usage.received, usage.cost.to_string().as_str()), (0, 0, "0 USD"));
+}

@@ -270,6 +270,7 @@ impl World {
             max_purchases_per_hour: 30,
             namespaces: namespaces.iter().map(|namespace| (*namespace).to_owned()).collect(),
             operator_namespace: "operator".to_owned(),
+            usage_interval: Duration::ZERO,
             concurrency: 1,
             instance: "operator-0".to_owned(),
         };
