@@ -43,6 +43,8 @@ pub fn run(settings: Settings) -> Result<(), Failure> {
         // Everything that waits for Twilio to have settled waits as long: short, so that it can be watched.
         ("CPN_TWILIO_TIMEOUT", "3s"),
         ("CPN_SETTLE_WINDOW", "10s"),
+        // Six hours otherwise.
+        ("CPN_USAGE_INTERVAL", "2s"),
     ];
     let logs = binary.with_file_name("demo-logs");
     drop(std::fs::remove_dir_all(&logs));
@@ -83,13 +85,14 @@ type Section = fn(&mut Demo) -> Result<(), Failure>;
 impl Demo {
     /// Plays each section; one that goes wrong does not keep the next from being played, unless it is the first.
     fn play(&mut self) {
-        let sections: [(&str, Section); 12] = [
+        let sections: [(&str, Section); 13] = [
             ("The examples are applied", Self::apply),
             ("What people see", Self::look),
             ("One resource, closer", Self::closer),
             ("What was bought", Self::bought),
             ("A number is chosen by hand", Self::choose),
             ("A message comes in", Self::message),
+            ("What the month costs", Self::costs),
             ("The webhook changes", Self::rewire),
             ("The operator is killed and started again", Self::restart),
             ("A purchase is left without an answer, and the operator is killed", Self::unanswered),
@@ -330,6 +333,30 @@ impl Demo {
             "it was signed for the URL in the manifest",
             &text(&resource, "/spec/sms/webhookURL"),
             &text(&message, "/url"),
+        );
+        Ok(())
+    }
+
+    fn costs(&mut self) -> Result<(), Failure> {
+        self.report.say(
+            "Status says what Twilio counted this month, what it cost, and what the number costs. It is read every six hours; here \
+             every few seconds.",
+        );
+        soon("the message that came in is counted", PATIENCE, || {
+            let resource = self.ready(CLINIC, NAME)?;
+            let received = resource.pointer("/status/usage/smsReceived").and_then(Value::as_i64);
+            Ok(if received == Some(1) { Ok(()) } else { Err(format!("{received:?} messages received")) })
+        })?;
+        let columns = "custom-columns=NUMBER:.status.phoneNumber,PRICE:.status.monthlyPrice.amount,\
+                       EACH SMS:.status.smsPrices.outbound,SENT:.status.usage.smsSent,RECEIVED:.status.usage.smsReceived,\
+                       COST:.status.usage.estimatedCost,CURRENCY:.status.usage.currency,MONTH:.status.usage.month";
+        let shown = self.show(&["get", "cpn", NAME, "-n", CLINIC, "-o", columns])?;
+        let row = shown.lines().last().unwrap_or_default();
+        let cells: Vec<&str> = row.split_whitespace().skip(1).take(5).collect();
+        self.report.check(
+            "one message of 0.0075 and the number's 1.15 make 1.1575",
+            &vec!["1.15", "0.0075", "0", "1", "1.1575"],
+            &cells,
         );
         Ok(())
     }
