@@ -86,7 +86,7 @@ fn most() -> Value {
             "smsPrices": {"inbound": "0.0075", "outbound": "0.0079", "currency": "USD"},
             "usage": {
                 "month": "2026-11", "smsSent": 1, "smsReceived": 2, "smsCost": "0.02", "estimatedCost": "1.17",
-                "currency": "USD", "scope": "Account", "asOf": "2026-11-23T00:00:00Z",
+                "currency": "USD", "scope": "Account", "numbers": 1, "asOf": "2026-11-23T00:00:00Z",
             },
             "conditions": [{
                 "type": "Ready", "status": "True", "reason": "Available", "message": "",
@@ -735,10 +735,8 @@ fn status() -> Vec<Case> {
         field(".status.webhook.method", [json!("GET"), json!("POST")], [("enum", json!("PUT"))]),
         required(".status.monthlyPrice", &["amount", "currency"]),
         required(".status.smsPrices", &["inbound", "outbound", "currency"]),
-        required(
-            ".status.usage",
-            &["month", "smsSent", "smsReceived", "smsCost", "estimatedCost", "currency", "scope", "asOf"],
-        ),
+        required(".status.usage", &["month", "smsSent", "smsReceived", "smsCost", "currency", "scope", "asOf"]),
+        field(".status.usage.numbers", [json!(1), json!(500)], [("minimum", json!(0))]),
         field(".status.usage.scope", [json!("Account"), json!("Number")], [("enum", json!("All"))]),
         required(".status.conditions[]", &["type", "status", "reason", "message", "lastTransitionTime"]),
         vec![
