@@ -9,15 +9,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use crate::api::ClinicPhoneNumber;
-use crate::api::v1alpha1::{CredentialsSecretRef, Usage};
-use crate::domain::{AccountSid, CountryCode, Moment, NumberType, PhoneNumberSid, Trouble};
+use crate::api::v1alpha1::{CredentialsSecretRef, Usage, UsageScope};
+use crate::domain::{AccountSid, CountryCode, E164, Moment, Month, NumberType, PhoneNumberSid, Trouble};
+use crate::plan::count::Count;
 use crate::plan::figures::{self, Account, View};
 use crate::plan::observed::CredentialsView;
-use crate::plan::{AccountList, ObjectKey};
-use crate::twilio::Credentials;
+use crate::plan::{AccountList, ObjectKey, telling};
+use crate::twilio::{Credentials, Way};
 
 use super::gated::Gated;
 use super::{Context, secrets};
@@ -56,6 +58,8 @@ struct Kept {
 struct Subject {
     key: ObjectKey,
     sid: PhoneNumberSid,
+    number: E164,
+    scope: UsageScope,
     secret: CredentialsSecretRef,
     told: Option<Usage>,
 }
@@ -66,9 +70,9 @@ impl Store {
     }
 
     /// The figures of a number, as far as they were read.
-    pub(super) fn of(&self, account: &AccountSid, sid: &PhoneNumberSid) -> View {
+    pub(super) fn of(&self, account: &AccountSid, sid: &PhoneNumberSid, scope: UsageScope) -> View {
         let all = self.locked();
-        all.get(account).map_or(View::Unread, |kept| View::Read(Box::new(kept.known.of(sid))))
+        all.get(account).map_or(View::Unread, |kept| View::Read(Box::new(kept.known.of(sid, scope))))
     }
 }
 
@@ -115,6 +119,8 @@ fn subject(object: &ClinicPhoneNumber) -> Option<(AccountSid, Subject)> {
     let subject = Subject {
         key: ObjectKey { namespace: object.namespace().unwrap_or_default(), name: object.name_any() },
         sid: PhoneNumberSid::parse(status.phone_number_sid.as_deref()?).ok()?,
+        number: E164::parse(status.phone_number.as_deref()?).ok()?,
+        scope: object.spec.usage.as_ref().map(|usage| usage.scope).unwrap_or_default(),
         secret: object.spec.credentials_secret_ref.clone(),
         told: status.usage.clone(),
     };
@@ -129,7 +135,14 @@ fn is_due(context: &Context, interval: Duration, account: &AccountSid, subjects:
         let first = subjects.iter().map(|subject| figures::first(now, interval, subject.told.as_ref())).min();
         return first.is_none_or(|first| first <= now.boot);
     };
-    let listed = |subject: &Subject| kept.known.numbers.as_ref().is_some_and(|list| list.sid(&subject.sid).is_some());
+    let listed = |subject: &Subject| {
+        let list = kept.known.numbers.as_ref();
+        let counted = match subject.scope {
+            UsageScope::Account => kept.known.usage.is_some(),
+            UsageScope::Number => kept.known.counts.contains_key(&subject.sid),
+        };
+        counted && list.is_some_and(|list| list.sid(&subject.sid).is_some())
+    };
     let newcomer = kept.failures == 0 && !subjects.iter().all(listed) && now.boot.since(kept.read_at) >= NEWCOMER;
     kept.due <= now.boot || newcomer
 }
@@ -142,13 +155,15 @@ async fn refresh(context: &Context, interval: Duration, account: &AccountSid, su
         Err(why) => vec![why],
     };
     let now = context.now();
-    kept.failures = if kept.known.setbacks.is_empty() { 0 } else { kept.failures.saturating_add(1) };
+    let setbacks = kept.known.all_setbacks().join("; ");
+    kept.failures = if setbacks.is_empty() { 0 } else { kept.failures.saturating_add(1) };
     kept.read_at = now.boot;
-    let month = kept.known.usage.as_ref().map(|usage| usage.month);
-    kept.due = figures::next(now, interval, spread(account), month, kept.failures);
+    // A count of its own is always of the month that is.
+    let month = kept.known.usage.as_ref().map_or_else(|| Month::of(now.wall), |usage| usage.month);
+    kept.due = figures::next(now, interval, spread(account), Some(month), kept.failures);
     if kept.failures > 0 {
         context.metrics.figures_failures.inc();
-        tracing::warn!(%account, failures = kept.failures, "figures could not be read: {}", kept.known.setbacks.join("; "));
+        tracing::warn!(%account, failures = kept.failures, "figures could not be read: {setbacks}");
     }
     context.figures.locked().insert(account.clone(), kept);
 }
@@ -183,10 +198,25 @@ async fn read(context: &Context, credentials: &Credentials, subjects: &[Subject]
     let gated = Gated { gates: &context.accounts, clock: context.clock.as_ref(), salt: &context.salt };
     let twilio = &context.twilio;
     let mut setbacks = Vec::new();
-    let told = |trouble: &Trouble| crate::plan::telling::sentence(trouble);
-    match gated.call(credentials, twilio.usage_this_month(credentials)).await {
-        Ok(usage) => kept.known.usage = Some(usage),
-        Err(trouble) => setbacks.push(told(&trouble)),
+    let told = telling::sentence;
+    let whole = subjects.iter().any(|subject| subject.scope == UsageScope::Account);
+    kept.known.usage_setback = None;
+    if whole {
+        match gated.call(credentials, twilio.usage_this_month(credentials)).await {
+            Ok(usage) => kept.known.usage = Some(usage),
+            Err(trouble) => kept.known.usage_setback = Some(told(&trouble)),
+        }
+    } else {
+        kept.known.usage = None;
+    }
+    let single: Vec<_> = subjects.iter().filter(|subject| subject.scope == UsageScope::Number).collect();
+    kept.known.counts.retain(|sid, _| single.iter().any(|subject| subject.sid == *sid));
+    for subject in single {
+        let now = context.now().wall;
+        let known = kept.known.counts.remove(&subject.sid);
+        let mut count = known.map_or_else(|| Count::new(now), |(count, _)| count.of(now));
+        let setback = count_one(&gated, context, credentials, subject, &mut count, now).await.err();
+        kept.known.counts.insert(subject.sid.clone(), (count, setback));
     }
     let started = context.now().boot;
     let shared = context.accounts.latest(credentials.account(), started.before(LIST));
@@ -221,6 +251,24 @@ async fn read(context: &Context, credentials: &Credentials, subjects: &[Subject]
         }
     }
     setbacks
+}
+
+/// Counts the messages of one number since it was counted last.
+async fn count_one(
+    gated: &Gated<'_>,
+    context: &Context,
+    credentials: &Credentials,
+    subject: &Subject,
+    count: &mut Count,
+    now: Timestamp,
+) -> Result<(), String> {
+    let (twilio, since) = (&context.twilio, count.since(now));
+    let list = async |way| {
+        let asked = twilio.messages(credentials, &subject.number, way, since);
+        gated.call(credentials, asked).await.map_err(|trouble| telling::sentence(&trouble))
+    };
+    let (sent, received) = (list(Way::Sent).await?, list(Way::Received).await?);
+    count.take(now, &sent, &received).map_err(|error| error.to_string())
 }
 
 async fn prices(

@@ -57,7 +57,10 @@ impl<'a> Pass<'a> {
         observed.heed(&desired);
         observed.figures = match &observed.held {
             _ if context.settings.usage_interval.is_zero() => figures::View::Off,
-            Some(held) => context.figures.of(&held.account, &held.sid),
+            Some(held) => {
+                let scope = object.spec.usage.as_ref().map(|usage| usage.scope).unwrap_or_default();
+                context.figures.of(&held.account, &held.sid, scope)
+            }
             None => figures::View::Unread,
         };
         if let Some(claim) = observed.claim.as_ref().filter(|c| c.stands()) {

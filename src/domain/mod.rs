@@ -25,7 +25,7 @@ pub use sid::{
 pub use tag::{InstallationId, Mark, OwnerTag};
 pub use time::{Moment, Now};
 pub use trouble::{Class, Meaning, Trouble};
-pub use usage::{MessagePrice, MessageUsage, Month};
+pub use usage::{ListedMessage, MessagePrice, MessageUsage, Month};
 pub use webhook::{HttpMethod, Webhook};
 
 /// Why a piece of text is not what it should be.

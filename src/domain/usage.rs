@@ -3,7 +3,7 @@
 use k8s_openapi::jiff::{Timestamp, civil::Date, tz::TimeZone};
 use rust_decimal::Decimal;
 
-use super::{Money, ParseError};
+use super::{Currency, Money, ParseError};
 
 /// A month in GMT, the only time in which Twilio counts (<https://www.twilio.com/docs/usage/api/usage-record>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,6 +63,17 @@ pub struct MessageUsage {
     pub as_of: Timestamp,
 }
 
+/// One message, as far as it is counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedMessage {
+    /// When it was sent, or received.
+    pub at: Timestamp,
+    /// What it cost; `None`: not billed yet.
+    pub cost: Option<Decimal>,
+    /// In which currency; there with a cost.
+    pub currency: Option<Currency>,
+}
+
 /// What one message of a country's numbers costs, before carrier fees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessagePrice {
@@ -84,7 +95,6 @@ impl MessagePrice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Currency;
 
     #[test]
     fn months_are_those_of_gmt_and_end_where_the_next_begins() {

@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 
 use crate::api::v1alpha1::{
     AdoptionPolicy, ClinicPhoneNumber, ClinicPhoneNumberSpec, DeletionPolicy, NumberSearch, Price, PurchasePolicy,
-    SearchType, SmsManagement, SmsVerification, UsageScope,
+    SearchType, SmsManagement, SmsVerification,
 };
 use crate::api::{FINALIZER, FORGET_NUMBER, REQUESTED_AT};
 use crate::domain::time::parse_duration;
@@ -261,12 +261,6 @@ fn unsupported(spec: &ClinicPhoneNumberSpec) -> Result<(), SpecProblem> {
             "spec.sms.verification",
             "SignedRequest",
             "use None",
-        ),
-        (
-            spec.usage.as_ref().is_some_and(|u| u.scope == UsageScope::Number),
-            "spec.usage.scope",
-            "Number",
-            "use Account",
         ),
     ];
     match uses.into_iter().find(|(used, ..)| *used) {

@@ -4,6 +4,7 @@
 //! written with whatever a pass writes. What could not be read stays as it was, with its age beside it, and is told by a
 //! condition of its own.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use rust_decimal::Decimal;
 
 use super::audit::Prices;
+use super::count::Count;
 use super::price_list::PriceList;
 use super::{AccountList, Observed};
 use crate::api::conditions::{ConditionType, Reason, Truth, Wanted};
@@ -29,26 +31,32 @@ const NEW_MONTH: Duration = Duration::from_secs(20 * 60);
 /// What is known of one account.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Account {
-    /// This month's messages.
+    /// This month's messages of all its numbers.
     pub usage: Option<MessageUsage>,
+    /// Why they could not be read last time.
+    pub usage_setback: Option<String>,
+    /// This month's messages of single numbers, where a resource asks for them, and why they could not be counted last time.
+    pub counts: HashMap<PhoneNumberSid, (Count, Option<String>)>,
     /// The numbers that it holds.
     pub numbers: Option<Arc<AccountList>>,
     /// What a number costs a month.
     pub monthly: Prices,
     /// What a message costs.
     pub messages: PriceList<MessagePrice>,
-    /// What could not be read last time, and why.
+    /// What else could not be read last time, and why.
     pub setbacks: Vec<String>,
 }
 
 /// Figures of one number.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Figures {
-    /// Messages of the number's account this month.
+    /// Whether `usage` is of the account or of the number.
+    pub scope: UsageScope,
+    /// Messages of this month.
     pub usage: Option<MessageUsage>,
-    /// How many numbers the account holds, this one included.
+    /// How many numbers they are of, this one included.
     pub numbers: usize,
-    /// What all of them cost a month together; `None`: the price of one of them is not known.
+    /// What those cost a month together; `None`: the price of one of them is not known.
     pub rent: Option<Money>,
     /// What this one costs a month.
     pub monthly: Option<Money>,
@@ -71,17 +79,39 @@ pub enum View {
 }
 
 impl Account {
-    /// The figures of one of the account's numbers.
-    pub fn of(&self, sid: &PhoneNumberSid) -> Figures {
+    /// The figures of one of the account's numbers, as its resource asks for them.
+    pub fn of(&self, sid: &PhoneNumberSid, scope: UsageScope) -> Figures {
         let own = self.numbers.as_ref().and_then(|list| list.sid(sid));
-        Figures {
-            usage: self.usage.clone(),
-            numbers: self.numbers.as_ref().map_or(0, |list| list.all().len()),
-            rent: self.numbers.as_ref().and_then(|list| rent(list, &self.monthly)),
-            monthly: own.and_then(|number| self.monthly.of(number)),
-            message: own.and_then(|number| self.messages.of(number)),
-            setbacks: self.setbacks.clone(),
-        }
+        let monthly = own.and_then(|number| self.monthly.of(number));
+        let message = own.and_then(|number| self.messages.of(number));
+        let (usage, setback, numbers, rent) = match scope {
+            UsageScope::Account => (
+                self.usage.clone(),
+                self.usage_setback.clone(),
+                self.numbers.as_ref().map_or(0, |list| list.all().len()),
+                self.numbers.as_ref().and_then(|list| rent(list, &self.monthly)),
+            ),
+            UsageScope::Number => {
+                // Messages are billed in the currency that the account's prices are in.
+                let currency = monthly.as_ref().or(message.as_ref().map(|price| &price.outbound)).map(|p| &p.currency);
+                let counted = self.counts.get(sid);
+                let usage = counted.and_then(|(count, _)| count.usage(currency));
+                (usage, counted.and_then(|(_, setback)| setback.clone()), 1, monthly.clone())
+            }
+        };
+        let setbacks = setback.into_iter().chain(self.setbacks.iter().cloned()).collect();
+        Figures { scope, usage, numbers, rent, monthly, message, setbacks }
+    }
+
+    /// Everything that could not be read last time, and why.
+    pub fn all_setbacks(&self) -> Vec<&str> {
+        let counts = self.counts.values().filter_map(|(_, setback)| setback.as_deref());
+        self.usage_setback
+            .as_deref()
+            .into_iter()
+            .chain(counts)
+            .chain(self.setbacks.iter().map(String::as_str))
+            .collect()
     }
 }
 
@@ -148,7 +178,8 @@ pub(super) fn show(new: &mut ClinicPhoneNumberStatus, observed: &Observed) {
     }
     if let Some(usage) = &figures.usage {
         // Two operators side by side read at their own times: the newer reading stays.
-        let newer = new.usage.as_ref().is_some_and(|told| told.as_of.0 > usage.as_of);
+        let newer = |told: &Usage| told.scope == figures.scope && told.as_of.0 > usage.as_of;
+        let newer = new.usage.as_ref().is_some_and(newer);
         if !newer {
             new.usage = Some(told(usage, figures));
         }
@@ -166,7 +197,7 @@ fn told(usage: &MessageUsage, figures: &Figures) -> Usage {
         sms_cost: cents(usage.cost.amount),
         estimated_cost: estimated.map(cents),
         currency: usage.cost.currency.to_string(),
-        scope: UsageScope::Account,
+        scope: figures.scope,
         numbers: i32::try_from(figures.numbers).ok().filter(|numbers| *numbers > 0),
         as_of: Time(usage.as_of),
     }
@@ -187,9 +218,13 @@ pub(super) fn condition(observed: &Observed) -> (Option<Wanted>, bool) {
         return (None, observed.held.is_some() && observed.figures == View::Unread);
     };
     let (status, reason, message) = if figures.setbacks.is_empty() {
-        let of = match figures.numbers {
-            0 | 1 => "of the account, which holds this number alone".to_owned(),
-            many => format!("of the whole account, which holds {many} numbers: Twilio does not count by number"),
+        let of = match (figures.scope, figures.numbers) {
+            (UsageScope::Number, _) => "of this number alone, counted one by one".to_owned(),
+            (UsageScope::Account, 0 | 1) => "of the account, which holds this number alone".to_owned(),
+            (UsageScope::Account, many) => format!(
+                "of the whole account, which holds {many} numbers: Twilio does not count by number, and with \
+                 spec.usage.scope: Number the operator does"
+            ),
         };
         (Truth::True, Reason::Reported, format!("status.usage has the messages and their cost {of}"))
     } else {
@@ -319,7 +354,7 @@ mod tests {
         new
     }
     fn read(account: &Account, digits: &str) -> View {
-        View::Read(Box::new(account.of(&sid(digits))))
+        View::Read(Box::new(account.of(&sid(digits), UsageScope::Account)))
     }
 
     #[test]

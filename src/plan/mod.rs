@@ -13,6 +13,7 @@ pub mod audit;
 pub(crate) mod broken;
 mod by_hand;
 pub mod claim;
+pub mod count;
 pub mod desired;
 pub mod figures;
 pub mod fuse;

@@ -14,6 +14,7 @@ mod codes;
 pub mod credentials;
 pub mod endpoints;
 mod error;
+mod messages;
 mod numbers;
 mod page;
 mod pricing;
@@ -43,6 +44,7 @@ use crate::domain::{Class, Meaning, Trouble};
 pub use accounts::{Account, AccountStatus, AccountType};
 pub use credentials::{Auth, Credentials, CredentialsProblem, SecretKeys};
 pub use endpoints::{EndpointError, Endpoints, Product};
+pub use messages::Way;
 pub use numbers::Released;
 pub use transport::{NetworkError, NetworkOptions, Transport, TransportError, network};
 

@@ -318,6 +318,33 @@ pub(super) struct WireCarrierPrices {
     pub(super) prices: Vec<WirePrice>,
 }
 
+/// One page of messages. Their text is among the properties; there is no field for it here.
+#[derive(Debug, Deserialize)]
+pub(super) struct MessagePage {
+    /// Required: an answer without it says nothing, and no messages would say that none was sent.
+    pub(super) messages: Vec<WireMessage>,
+    #[serde(default, deserialize_with = "present")]
+    pub(super) next_page_uri: Option<Text>,
+}
+
+/// One message.
+#[derive(Debug, Deserialize)]
+pub(super) struct WireMessage {
+    pub(super) sid: Text,
+    #[serde(default)]
+    pub(super) direction: Text,
+    #[serde(default)]
+    pub(super) status: Text,
+    #[serde(default)]
+    pub(super) date_sent: Text,
+    #[serde(default)]
+    pub(super) date_created: Text,
+    #[serde(default)]
+    pub(super) price: Amount,
+    #[serde(default)]
+    pub(super) price_unit: Text,
+}
+
 /// One page of usage records.
 #[derive(Debug, Deserialize)]
 pub(super) struct UsagePage {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clinic_phone_operator::api::ClinicPhoneNumber;
-use clinic_phone_operator::api::v1alpha1::Usage;
+use clinic_phone_operator::api::v1alpha1::{Usage, UsageScope};
 use clinic_phone_operator::simulator::{AccountSpec, ApiKey, Fault, FaultSpec, InboundMessage, KeyType};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde_json::{Value, json};
@@ -105,6 +105,42 @@ fn figures_of_several_numbers_are_the_accounts_and_say_so() -> Outcome {
             let (.., said) = condition(&told, REPORTED).ok_or("no condition")?;
             assert!(said.contains("2 numbers") && said.contains("does not count by number"), "{said}");
         }
+        Ok(())
+    })
+}
+
+/// Two numbers of one account, each with figures of its own.
+#[test]
+fn a_number_alone_is_counted_where_that_is_asked_for() -> Outcome {
+    life(curious(), async |world: &mut World| {
+        let scope = json!({"usage": {"scope": "Number"}});
+        let mut numbers = Vec::new();
+        for name in ["one", "two"] {
+            world.create(name, scope.clone()).await?;
+            numbers.push(held(&world.ready(name).await?));
+        }
+        let [one, two] = numbers.as_slice() else { return Err("two numbers".into()) };
+        traffic(world, &world.account, one, (3, 2)).await?;
+        traffic(world, &world.account, two, (1, 0)).await?;
+        for (name, (sent, received), cost, estimated) in
+            [("one", (3, 2), "0.0375", "1.1875"), ("two", (1, 0), "0.0075", "1.1575")]
+        {
+            let told = world.until(name, "its own messages", counts(sent, received)).await?;
+            let told_usage = usage(&told).ok_or("no usage")?;
+            assert_eq!((told_usage.sms_cost.as_str(), told_usage.estimated_cost.as_deref()), (cost, Some(estimated)));
+            assert_eq!((told_usage.scope, told_usage.numbers), (UsageScope::Number, Some(1)));
+            let (.., said) = condition(&told, REPORTED).ok_or("no condition")?;
+            assert!(said.contains("this number alone"), "{said}");
+        }
+        assert_eq!(world.count("usage"), 0, "the account's is nobody's wish");
+
+        // What cannot be counted is not shown as nothing, and the account's figures are there when they are wanted.
+        world.twilio.put_faults(vec![FaultSpec::always("ListMessage", Fault::Http503)]);
+        let told = world.until("one", "no count", |number| !is(number, REPORTED)).await?;
+        assert!(is_ready(&told) && counts(3, 2)(&told));
+        world.edit("one", json!({"usage": {"scope": "Account"}})).await?;
+        let told = world.until("one", "the account's", counts(4, 2)).await?;
+        assert_eq!(usage(&told).map(|usage| (usage.scope, usage.numbers)), Some((UsageScope::Account, Some(2))));
         Ok(())
     })
 }

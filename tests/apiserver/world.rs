@@ -110,7 +110,7 @@ impl Account {
 /// One request that the operator sent to Twilio.
 #[derive(Clone, Debug)]
 pub struct Sent {
-    /// `search`, `prices`, `message prices`, `usage`, `list`, `buy`, `get`, `update` or `release`.
+    /// `search`, `prices`, `message prices`, `usage`, `messages`, `list`, `buy`, `get`, `update` or `release`.
     pub what: &'static str,
     /// The form, decoded.
     pub form: Vec<(String, String)>,
@@ -127,6 +127,7 @@ impl Sent {
             "GET" if path.starts_with("/v1/PhoneNumbers/Countries/") => "prices",
             "GET" if path.starts_with("/v1/Messaging/Countries/") => "message prices",
             "GET" if path.ends_with("/Usage/Records/ThisMonth.json") => "usage",
+            "GET" if path.ends_with("/Messages.json") => "messages",
             "GET" if all => "list",
             "GET" if path.contains("/IncomingPhoneNumbers/") => "get",
             "POST" if all => "buy",

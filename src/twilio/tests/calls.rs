@@ -445,3 +445,56 @@ async fn usage_that_says_nothing_or_contradicts_itself_is_no_usage() {
         Script::of([answer(200, nothing.to_string())]).client().usage_this_month(&canary_token()).await.unwrap();
     assert_eq!((usage.sent, usage.received, usage.cost.to_string().as_str()), (0, 0, "0 USD"));
 }
+
+#[tokio::test]
+async fn messages_of_a_number_are_counted_by_what_became_of_them() {
+    let number = E164::parse("+14185550100").unwrap();
+    let message = |sid: &str, direction: &str, status: &str, price: serde_json::Value| {
+        json!({
+            "sid": sid, "account_sid": account(), "direction": direction, "status": status, "price": price,
+            "price_unit": "USD", "date_sent": "Thu, 26 Nov 2026 18:00:00 +0000", "body": "canary", "num_media": "0",
+        })
+    };
+    let first = json!({"next_page_uri": format!("/2010-04-01/Accounts/{}/Messages.json?Page=1", account()), "messages": [
+        message("SM1", "outbound-api", "delivered", json!("-0.00750")),
+        message("SM2", "outbound-reply", "undelivered", json!(-0.0075)),
+        message("SM3", "outbound-api", "queued", json!(null)),
+        message("SM4", "outbound-api", "failed", json!(null)),
+        message("SM5", "inbound", "received", json!("-0.00750")),
+    ]});
+    // The second page begins with what the first one ended with.
+    let second =
+        json!({"next_page_uri": null, "messages": [message("SM2", "outbound-reply", "undelivered", json!(-0.0075))]});
+    let since = "2026-11-24".parse().unwrap();
+    for (way, counted, billed) in [(Way::Sent, 3, 2), (Way::Received, 1, 1)] {
+        let script = Script::of([answer(200, first.to_string()), answer(200, second.to_string())]);
+        let messages = script.client().messages(&canary_token(), &number, way, since).await.unwrap();
+        assert_eq!(messages.len(), counted, "{way:?}: {messages:?}");
+        let costs: Vec<_> =
+            messages.iter().filter_map(|message| message.cost).map(|cost| cost.normalize().to_string()).collect();
+        assert_eq!(costs, vec!["0.0075"; billed], "{way:?}");
+        let asked = script.asked()[0].uri().to_string();
+        let name = if way == Way::Sent { "From" } else { "To" };
+        assert!(
+            asked.ends_with(&format!("/Messages.json?{name}=%2B14185550100&DateSent%3E=2026-11-24&PageSize=1000")),
+            "{asked}"
+        );
+    }
+    for body in [json!({}), json!({"messages": [{"direction": "inbound"}]})] {
+        let script = Script::of([answer(200, body.to_string())]);
+        assert!(script.client().messages(&canary_token(), &number, Way::Sent, since).await.is_err(), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn more_messages_than_are_counted_are_told_and_not_half_counted() {
+    let number = E164::parse("+14185550100").unwrap();
+    let page = |nth: usize| {
+        let next = format!("/2010-04-01/Accounts/{}/Messages.json?Page={nth}", account());
+        answer(200, json!({"next_page_uri": next, "messages": []}).to_string())
+    };
+    let script = Script::of((1..=21).map(page));
+    let told = script.client().messages(&canary_token(), &number, Way::Sent, "2026-11-01".parse().unwrap()).await;
+    assert!(told.unwrap_err().to_string().contains("20000 messages"));
+    assert_eq!(script.asked().len(), 20);
+}
