@@ -25,10 +25,11 @@ use serde_json::Value;
 use super::input::{Message, fill, sections};
 use crate::clock::{Clock as _, Fence, ManualClock};
 use crate::domain::{
-    AccountSid, ApiKeySid, Capability, Class, CountryCode, E164, Field, HttpMethod, IncomingNumber, Meaning, Moment,
-    Now, NumberType, PhoneNumberSid, Purchase, Regulatory, Search, Setup, Trouble, Webhook,
+    AccountSid, ApiKeySid, Capability, Class, CountryCode, E164, Field, HttpMethod, IncomingNumber, Meaning,
+    MessagePrice, Moment, Now, NumberType, PhoneNumberSid, Purchase, Regulatory, Search, Setup, Trouble, Webhook,
 };
-use crate::twilio::{Auth, CallRecord, Client, Credentials, Endpoints, Released, Transport, TransportError};
+use crate::plan::count::Count;
+use crate::twilio::{Auth, CallRecord, Client, Credentials, Endpoints, Released, Transport, TransportError, Way};
 
 const ACCOUNT: &str = "AC00000000000000000000000000000000";
 const SID: &str = "PN00000000000000000000000000000000";
@@ -39,8 +40,8 @@ const TOKEN: &str = "0badc0de0badc0de0badc0de0badc0de";
 const SECRET: &str = "canary/\"secret\\+not=real";
 /// As many pages as the client reads.
 const MOST_CALLS: usize = 1000;
-/// Everything but the list.
-const SINGLE: [&str; 7] = ["number", "buy", "update", "release", "account", "prices", "search"];
+/// Everything but lists.
+const SINGLE: [&str; 8] = ["number", "buy", "update", "release", "account", "prices", "message-prices", "search"];
 
 #[derive(Clone)]
 enum Said {
@@ -204,6 +205,37 @@ async fn operate(client: &Client, operation: &str, with: &Credentials, closed: b
             }
             Got::Other
         }
+        "message-prices" => {
+            let prices = client.message_prices(with, &country).await?;
+            for kind in [NumberType::Local, NumberType::Mobile, NumberType::TollFree] {
+                let below =
+                    |price: MessagePrice| [price.inbound, price.outbound].iter().any(|p| p.amount.is_sign_negative());
+                assert!(!prices.of(kind).is_some_and(below), "a price below zero");
+            }
+            Got::Other
+        }
+        "usage" => {
+            let usage = client.usage_this_month(with).await?;
+            assert!(!usage.cost.amount.is_sign_negative(), "{usage:?}");
+            Got::Other
+        }
+        "messages" => {
+            let (number, now) = (E164::parse(NUMBER).unwrap(), "2026-11-26T12:00:00Z".parse().unwrap());
+            let mut count = Count::new(now);
+            let since = count.since(now);
+            let (sent, received) = (
+                client.messages(with, &number, Way::Sent, since).await?,
+                client.messages(with, &number, Way::Received, since).await?,
+            );
+            let most = u64::try_from(sent.len() + received.len()).unwrap();
+            // Of two currencies nothing is added up.
+            if count.take(now, &sent, &received).is_ok()
+                && let Some(usage) = count.usage(None)
+            {
+                assert!(usage.sent + usage.received <= most && !usage.cost.amount.is_sign_negative(), "{usage:?}");
+            }
+            Got::Other
+        }
         "search" => {
             for offer in client.search(with, &search(country)).await? {
                 assert!(offer.phone_number.as_str().starts_with("+1418"), "{offer:?}");
@@ -252,7 +284,9 @@ fn goes_to_twilio(request: &Request<Bytes>) {
     let rest = uri.path().strip_prefix(&account);
     let fits = match authority {
         "api.twilio.com" => rest.is_some_and(|rest| rest == ".json" || rest.starts_with('/')),
-        "pricing.twilio.com" => uri.path() == "/v1/PhoneNumbers/Countries/CA",
+        "pricing.twilio.com" => {
+            matches!(uri.path(), "/v1/PhoneNumbers/Countries/CA" | "/v1/Messaging/Countries/CA")
+        }
         _ => false,
     };
     assert!(fits && !uri.path().contains("/../"), "{uri}");

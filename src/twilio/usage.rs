@@ -84,7 +84,9 @@ impl Records {
         }
         belongs?;
         let amount = |amount: wire::Amount, what: &str| match amount.0 {
-            Some(amount) if !amount.is_sign_negative() || amount.is_zero() => Ok(amount),
+            // Also where it is written -0.
+            Some(amount) if amount.is_zero() => Ok(Decimal::ZERO),
+            Some(amount) if !amount.is_sign_negative() => Ok(amount),
             Some(_) => Err(format!("the {what} of {category} is below zero")),
             None => Err(format!("{category} has no {what}")),
         };

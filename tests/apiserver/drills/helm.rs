@@ -45,8 +45,9 @@ impl<'a> Helm<'a> {
     fn install(&self) -> Outcome {
         let chart = repository("charts/clinic-phone-operator");
         let chart = chart.to_string_lossy();
+        // Nothing is to move in status by itself.
         let values = format!(
-            "installationId={},twilioURL={},twilioTimeout=1s,settleWindow=4s",
+            "installationId={},twilioURL={},twilioTimeout=1s,settleWindow=4s,usageInterval=0",
             self.op.world.installation, self.op.twilio_url
         );
         self.run(&["install", RELEASE, &chart, "--create-namespace", "--set-string", &values])?;
