@@ -405,7 +405,7 @@ pub struct UsageSettings {
 }
 
 /// What usage figures are about.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, Hash, JsonSchema)]
 #[allow(missing_docs, reason = "documented on the field, whose description users see")]
 pub enum UsageScope {
     #[default]

@@ -28,8 +28,6 @@ use super::{Context, secrets};
 const SIDE_BY_SIDE: usize = 4;
 /// Whether something is due is looked at this often; nothing is called for that.
 const TICK: Duration = Duration::from_secs(5);
-/// A number that a resource just acquired has figures this soon, and not an interval later.
-const NEWCOMER: Duration = Duration::from_secs(60);
 /// How old a price may be.
 const PRICES: Duration = Duration::from_secs(24 * 3600);
 /// How old a list may be that somebody else read.
@@ -48,9 +46,7 @@ struct Kept {
     known: Account,
     /// When each country's prices were read, or refused.
     priced: HashMap<CountryCode, Moment>,
-    read_at: Moment,
-    due: Moment,
-    failures: u32,
+    turn: figures::Turn,
 }
 
 /// A resource that holds a number.
@@ -62,6 +58,12 @@ struct Subject {
     scope: UsageScope,
     secret: CredentialsSecretRef,
     told: Option<Usage>,
+}
+
+impl Subject {
+    fn asked(&self) -> (PhoneNumberSid, UsageScope) {
+        (self.sid.clone(), self.scope)
+    }
 }
 
 impl Store {
@@ -135,16 +137,7 @@ fn is_due(context: &Context, interval: Duration, account: &AccountSid, subjects:
         let first = subjects.iter().map(|subject| figures::first(now, interval, subject.told.as_ref())).min();
         return first.is_none_or(|first| first <= now.boot);
     };
-    let listed = |subject: &Subject| {
-        let list = kept.known.numbers.as_ref();
-        let counted = match subject.scope {
-            UsageScope::Account => kept.known.usage.is_some(),
-            UsageScope::Number => kept.known.counts.contains_key(&subject.sid),
-        };
-        counted && list.is_some_and(|list| list.sid(&subject.sid).is_some())
-    };
-    let newcomer = kept.failures == 0 && !subjects.iter().all(listed) && now.boot.since(kept.read_at) >= NEWCOMER;
-    kept.due <= now.boot || newcomer
+    kept.turn.is_due(now.boot, subjects.iter().map(Subject::asked))
 }
 
 /// Reads one account; what cannot be read stays as it was.
@@ -156,14 +149,18 @@ async fn refresh(context: &Context, interval: Duration, account: &AccountSid, su
     };
     let now = context.now();
     let setbacks = kept.known.all_setbacks().join("; ");
-    kept.failures = if setbacks.is_empty() { 0 } else { kept.failures.saturating_add(1) };
-    kept.read_at = now.boot;
+    let failures = if setbacks.is_empty() { 0 } else { kept.turn.failures.saturating_add(1) };
     // A count of its own is always of the month that is.
     let month = kept.known.usage.as_ref().map_or_else(|| Month::of(now.wall), |usage| usage.month);
-    kept.due = figures::next(now, interval, spread(account), Some(month), kept.failures);
-    if kept.failures > 0 {
+    kept.turn = figures::Turn {
+        read_at: now.boot,
+        due: figures::next(now, interval, spread(account), Some(month), failures),
+        failures,
+        asked: subjects.iter().map(Subject::asked).collect(),
+    };
+    if failures > 0 {
         context.metrics.figures_failures.inc();
-        tracing::warn!(%account, failures = kept.failures, "figures could not be read: {setbacks}");
+        tracing::warn!(%account, failures, "figures could not be read: {setbacks}");
     }
     context.figures.locked().insert(account.clone(), kept);
 }

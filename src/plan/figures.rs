@@ -4,7 +4,7 @@
 //! written with whatever a pass writes. What could not be read stays as it was, with its age beside it, and is told by a
 //! condition of its own.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ pub const BILLING_URL: &str = "https://www.twilio.com/console/usage";
 const RETRY: Duration = Duration::from_secs(15 * 60);
 /// Readings of a new month come within this time of its beginning, each account at its own: it begins for all at once.
 const NEW_MONTH: Duration = Duration::from_secs(20 * 60);
+/// A number that was just acquired waits this long at most; so do several that come one after another.
+const NEWCOMER: Duration = Duration::from_secs(60);
 
 /// What is known of one account.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -124,6 +126,29 @@ fn rent(list: &AccountList, prices: &Prices) -> Option<Money> {
         let price = price.filter(|price| price.currency == sum.currency)?;
         Some(Money { amount: sum.amount.checked_add(price.amount)?, currency: sum.currency })
     })
+}
+
+/// When an account was read last, for whom, and when it is read again.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Turn {
+    /// When it was read last.
+    pub read_at: Moment,
+    /// When it is read again.
+    pub due: Moment,
+    /// Readings in a row that failed.
+    pub failures: u32,
+    /// The numbers that it was read for, and what was asked of each.
+    pub asked: HashSet<(PhoneNumberSid, UsageScope)>,
+}
+
+impl Turn {
+    /// Whether it is time. A number that nobody asked for last time has figures soon, and not an interval later; one that
+    /// could not be found then does not come sooner for that.
+    pub fn is_due(&self, now: Moment, mut asked: impl Iterator<Item = (PhoneNumberSid, UsageScope)>) -> bool {
+        let newcomer =
+            self.failures == 0 && now.since(self.read_at) >= NEWCOMER && asked.any(|one| !self.asked.contains(&one));
+        self.due <= now || newcomer
+    }
 }
 
 /// When an account is read again. `spread`, from 0 to 1, is the account's own.
@@ -277,6 +302,25 @@ mod tests {
             .to_vec();
         assert_eq!(waits, [RETRY, RETRY * 2, RETRY * 4, hours(6), hours(6), hours(6)]);
         assert_eq!(next(now, Duration::from_secs(60), 0.3, None, 1).since(now.boot), Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_newcomer_is_read_soon_and_a_number_that_is_not_there_no_sooner() {
+        let second = |n: u64| Moment::since_boot(Duration::from_secs(n));
+        let one = (sid(CA), UsageScope::Account);
+        let turn = Turn { read_at: second(1000), due: second(9000), failures: 0, asked: HashSet::from([one.clone()]) };
+        let due = |turn: &Turn, at: u64, asked: &[(PhoneNumberSid, UsageScope)]| {
+            turn.is_due(second(at), asked.iter().cloned())
+        };
+        // It was asked for, whether it was found or not.
+        let alone = std::slice::from_ref(&one);
+        assert!(!due(&turn, 8999, alone) && due(&turn, 9000, alone));
+        for other in [(sid(GB), UsageScope::Account), (sid(CA), UsageScope::Number)] {
+            let both = [one.clone(), other];
+            assert!(!due(&turn, 1059, &both) && due(&turn, 1060, &both));
+            let failed = Turn { failures: 1, ..turn.clone() };
+            assert!(!due(&failed, 8999, &both), "an account that cannot be read is not asked more often");
+        }
     }
 
     #[test]
