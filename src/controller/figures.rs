@@ -14,7 +14,7 @@ use kube::ResourceExt as _;
 
 use crate::api::ClinicPhoneNumber;
 use crate::api::v1alpha1::{CredentialsSecretRef, Usage, UsageScope};
-use crate::domain::{AccountSid, CountryCode, E164, Moment, Month, NumberType, PhoneNumberSid, Trouble};
+use crate::domain::{AccountSid, CountryCode, E164, Meaning, Moment, Month, NumberType, PhoneNumberSid, Trouble};
 use crate::plan::count::Count;
 use crate::plan::figures::{self, Account, View};
 use crate::plan::observed::CredentialsView;
@@ -145,7 +145,10 @@ async fn refresh(context: &Context, interval: Duration, account: &AccountSid, su
     let mut kept = context.figures.locked().get(account).cloned().unwrap_or_default();
     kept.known.setbacks = match credentials(context, account, subjects).await {
         Ok(credentials) => read(context, &credentials, subjects, &mut kept).await,
-        Err(why) => vec![why],
+        Err(why) => {
+            kept.known.usage_setback = None;
+            vec![why]
+        }
     };
     let now = context.now();
     let setbacks = kept.known.all_setbacks().join("; ");
@@ -190,43 +193,96 @@ async fn credentials(context: &Context, account: &AccountSid, subjects: &[Subjec
     Err(why)
 }
 
-/// Reads everything that is due of one account; returns what could not be read.
+/// One reading of an account.
+struct Reading<'a> {
+    context: &'a Context,
+    credentials: &'a Credentials,
+    gated: Gated<'a>,
+    /// Twilio does not answer, and why: then the rest is not asked for, and other accounts have their turn.
+    away: Option<String>,
+}
+
+impl Reading<'_> {
+    /// One call; what comes back instead of an answer is fit to be shown.
+    async fn ask<T>(&mut self, request: impl Future<Output = Result<T, Trouble>> + Send) -> Result<T, String> {
+        if let Some(why) = &self.away {
+            return Err(why.clone());
+        }
+        self.gated.call(self.credentials, request).await.map_err(|trouble| {
+            let told = telling::sentence(&trouble);
+            if trouble.http_status.is_none() || trouble.meaning == Meaning::Throttled {
+                self.away = Some(told.clone());
+            }
+            told
+        })
+    }
+
+    /// The month's messages of the account, and of the numbers that are to be counted alone.
+    async fn usage(&mut self, subjects: &[Subject], known: &mut Account) {
+        let (twilio, credentials) = (&self.context.twilio, self.credentials);
+        let (single, whole): (Vec<_>, Vec<_>) =
+            subjects.iter().partition(|subject| subject.scope == UsageScope::Number);
+        let asked = if whole.is_empty() { None } else { Some(self.ask(twilio.usage_this_month(credentials)).await) };
+        known.usage_setback = None;
+        match asked {
+            None => known.usage = None,
+            Some(Ok(usage)) => known.usage = Some(usage),
+            Some(Err(why)) => known.usage_setback = Some(why),
+        }
+        known.counts.retain(|sid, _| single.iter().any(|subject| subject.sid == *sid));
+        for subject in single {
+            let now = self.context.now().wall;
+            let before = known.counts.remove(&subject.sid);
+            let mut count = before.map_or_else(|| Count::new(now), |(count, _)| count.of(now));
+            let setback = self.count(&subject.number, &mut count, now).await.err();
+            known.counts.insert(subject.sid.clone(), (count, setback));
+        }
+    }
+
+    /// Counts the messages of one number since it was counted last.
+    async fn count(&mut self, number: &E164, count: &mut Count, now: Timestamp) -> Result<(), String> {
+        let (twilio, credentials, since) = (&self.context.twilio, self.credentials, count.since(now));
+        let sent = self.ask(twilio.messages(credentials, number, Way::Sent, since)).await?;
+        let received = self.ask(twilio.messages(credentials, number, Way::Received, since)).await?;
+        count.take(now, &sent, &received).map_err(|error| error.to_string())
+    }
+
+    /// The account's numbers: somebody else's list, if it has ours.
+    async fn numbers(&mut self, subjects: &[Subject]) -> Result<Arc<AccountList>, String> {
+        let (context, account) = (self.context, self.credentials.account());
+        let started = context.now().boot;
+        let shared = context.accounts.latest(account, started.before(LIST));
+        let complete = |list: &Arc<AccountList>| subjects.iter().all(|subject| list.sid(&subject.sid).is_some());
+        if let Some(list) = shared.filter(complete) {
+            return Ok(list);
+        }
+        let numbers = self.ask(context.twilio.numbers(self.credentials)).await?;
+        Ok(Arc::new(AccountList::new(account.clone(), started, numbers)))
+    }
+
+    /// What numbers of a country cost, and their messages.
+    async fn prices(&mut self, country: &CountryCode, known: &mut Account) -> Result<(), String> {
+        const KINDS: [NumberType; 3] = [NumberType::Local, NumberType::Mobile, NumberType::TollFree];
+        let (twilio, credentials) = (&self.context.twilio, self.credentials);
+        let monthly = self.ask(twilio.number_prices(credentials, country)).await?;
+        let monthly = KINDS.into_iter().filter_map(|kind| Some((kind, monthly.monthly(kind)?)));
+        known.monthly.learn(country.clone(), monthly.collect());
+        let messages = self.ask(twilio.message_prices(credentials, country)).await?;
+        let messages = KINDS.into_iter().filter_map(|kind| Some((kind, messages.of(kind)?)));
+        known.messages.learn(country.clone(), messages.collect());
+        Ok(())
+    }
+}
+
+/// Reads everything that is due of one account; returns what could not be read, but for usage.
 async fn read(context: &Context, credentials: &Credentials, subjects: &[Subject], kept: &mut Kept) -> Vec<String> {
     let gated = Gated { gates: &context.accounts, clock: context.clock.as_ref(), salt: &context.salt };
-    let twilio = &context.twilio;
+    let mut reading = Reading { context, credentials, gated, away: None };
     let mut setbacks = Vec::new();
-    let told = telling::sentence;
-    let whole = subjects.iter().any(|subject| subject.scope == UsageScope::Account);
-    kept.known.usage_setback = None;
-    if whole {
-        match gated.call(credentials, twilio.usage_this_month(credentials)).await {
-            Ok(usage) => kept.known.usage = Some(usage),
-            Err(trouble) => kept.known.usage_setback = Some(told(&trouble)),
-        }
-    } else {
-        kept.known.usage = None;
-    }
-    let single: Vec<_> = subjects.iter().filter(|subject| subject.scope == UsageScope::Number).collect();
-    kept.known.counts.retain(|sid, _| single.iter().any(|subject| subject.sid == *sid));
-    for subject in single {
-        let now = context.now().wall;
-        let known = kept.known.counts.remove(&subject.sid);
-        let mut count = known.map_or_else(|| Count::new(now), |(count, _)| count.of(now));
-        let setback = count_one(&gated, context, credentials, subject, &mut count, now).await.err();
-        kept.known.counts.insert(subject.sid.clone(), (count, setback));
-    }
-    let started = context.now().boot;
-    let shared = context.accounts.latest(credentials.account(), started.before(LIST));
-    let complete = |list: &AccountList| subjects.iter().all(|subject| list.sid(&subject.sid).is_some());
-    match shared.filter(|list| complete(list)) {
-        Some(list) => kept.known.numbers = Some(list),
-        None => match gated.call(credentials, twilio.numbers(credentials)).await {
-            Ok(numbers) => {
-                let list = AccountList::new(credentials.account().clone(), started, numbers);
-                kept.known.numbers = Some(Arc::new(list));
-            }
-            Err(trouble) => setbacks.push(told(&trouble)),
-        },
+    reading.usage(subjects, &mut kept.known).await;
+    match reading.numbers(subjects).await {
+        Ok(list) => kept.known.numbers = Some(list),
+        Err(why) => setbacks.push(why),
     }
     let Some(list) = kept.known.numbers.clone() else { return setbacks };
     let mut countries: Vec<CountryCode> = Vec::new();
@@ -242,47 +298,10 @@ async fn read(context: &Context, credentials: &Credentials, subjects: &[Subject]
         if kept.priced.get(&country).is_some_and(|at| now.since(*at) < PRICES) {
             continue;
         }
-        match prices(&gated, context, credentials, &country, &mut kept.known).await {
+        match reading.prices(&country, &mut kept.known).await {
             Ok(()) => drop(kept.priced.insert(country, now)),
-            Err(trouble) => setbacks.push(told(&trouble)),
+            Err(why) => setbacks.push(why),
         }
     }
     setbacks
-}
-
-/// Counts the messages of one number since it was counted last.
-async fn count_one(
-    gated: &Gated<'_>,
-    context: &Context,
-    credentials: &Credentials,
-    subject: &Subject,
-    count: &mut Count,
-    now: Timestamp,
-) -> Result<(), String> {
-    let (twilio, since) = (&context.twilio, count.since(now));
-    let list = async |way| {
-        let asked = twilio.messages(credentials, &subject.number, way, since);
-        gated.call(credentials, asked).await.map_err(|trouble| telling::sentence(&trouble))
-    };
-    let (sent, received) = (list(Way::Sent).await?, list(Way::Received).await?);
-    count.take(now, &sent, &received).map_err(|error| error.to_string())
-}
-
-async fn prices(
-    gated: &Gated<'_>,
-    context: &Context,
-    credentials: &Credentials,
-    country: &CountryCode,
-    known: &mut Account,
-) -> Result<(), Trouble> {
-    const KINDS: [NumberType; 3] = [NumberType::Local, NumberType::Mobile, NumberType::TollFree];
-    let monthly = gated.call(credentials, context.twilio.number_prices(credentials, country)).await?;
-    known
-        .monthly
-        .learn(country.clone(), KINDS.into_iter().filter_map(|kind| Some((kind, monthly.monthly(kind)?))).collect());
-    let messages = gated.call(credentials, context.twilio.message_prices(credentials, country)).await?;
-    known
-        .messages
-        .learn(country.clone(), KINDS.into_iter().filter_map(|kind| Some((kind, messages.of(kind)?))).collect());
-    Ok(())
 }

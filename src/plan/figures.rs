@@ -101,19 +101,19 @@ impl Account {
                 (usage, counted.and_then(|(_, setback)| setback.clone()), 1, monthly.clone())
             }
         };
-        let setbacks = setback.into_iter().chain(self.setbacks.iter().cloned()).collect();
+        let mut setbacks: Vec<_> = setback.into_iter().chain(self.setbacks.iter().cloned()).collect();
+        // One reason for several of them is told once.
+        setbacks.dedup();
         Figures { scope, usage, numbers, rent, monthly, message, setbacks }
     }
 
     /// Everything that could not be read last time, and why.
     pub fn all_setbacks(&self) -> Vec<&str> {
         let counts = self.counts.values().filter_map(|(_, setback)| setback.as_deref());
-        self.usage_setback
-            .as_deref()
-            .into_iter()
-            .chain(counts)
-            .chain(self.setbacks.iter().map(String::as_str))
-            .collect()
+        let rest = self.setbacks.iter().map(String::as_str);
+        let mut all: Vec<_> = self.usage_setback.as_deref().into_iter().chain(counts).chain(rest).collect();
+        all.dedup();
+        all
     }
 }
 
