@@ -90,7 +90,7 @@ pub struct RunArgs {
     pub audit_interval: Duration,
 
     /// How often this month's usage and the prices are read, for each account; 0: never, and status does not have them. With the
-    /// default ten calls a day and account at most.
+    /// default six calls a day and account, for numbers of one country.
     #[arg(long, env = "CPN_USAGE_INTERVAL", default_value = "6h", value_parser = parse_interval)]
     pub usage_interval: Duration,
 

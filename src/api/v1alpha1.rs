@@ -129,7 +129,7 @@ pub struct ClinicPhoneNumberSpec {
 }
 
 /// The Secret with Twilio credentials: `accountSid` with `authToken`, or with `apiKeySid` and `apiKeySecret`.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CredentialsSecretRef {
     /// Name of the Secret; always in this resource's namespace.

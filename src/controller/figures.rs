@@ -4,7 +4,7 @@
 //! whatever else there is to write. A failure ends in the condition `UsageReported` and nowhere else. What is shown and when
 //! the next reading is due is decided in [`crate::plan::figures`].
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use kube::ResourceExt as _;
 
 use crate::api::ClinicPhoneNumber;
 use crate::api::v1alpha1::{CredentialsSecretRef, Usage, UsageScope};
-use crate::domain::{AccountSid, CountryCode, E164, Meaning, Moment, Month, NumberType, PhoneNumberSid, Trouble};
+use crate::domain::{AccountSid, CountryCode, E164, Meaning, Moment, Month, NumberPrices, PhoneNumberSid, Trouble};
 use crate::plan::count::Count;
 use crate::plan::figures::{self, Account, View};
 use crate::plan::observed::CredentialsView;
@@ -44,7 +44,7 @@ pub struct Store {
 #[derive(Debug, Clone, Default)]
 struct Kept {
     known: Account,
-    /// When each country's prices were read, or refused.
+    /// When each country's prices were read.
     priced: HashMap<CountryCode, Moment>,
     turn: figures::Turn,
 }
@@ -133,9 +133,8 @@ fn is_due(context: &Context, interval: Duration, account: &AccountSid, subjects:
     let now = context.now();
     let kept = context.figures.locked();
     let Some(kept) = kept.get(account) else {
-        // The one that waits longest: a resource without figures is new.
-        let first = subjects.iter().map(|subject| figures::first(now, interval, subject.told.as_ref())).min();
-        return first.is_none_or(|first| first <= now.boot);
+        // The first of them: a resource without figures is new.
+        return subjects.iter().any(|subject| figures::first(now, interval, subject.told.as_ref()) <= now.boot);
     };
     kept.turn.is_due(now.boot, subjects.iter().map(Subject::asked))
 }
@@ -157,7 +156,7 @@ async fn refresh(context: &Context, interval: Duration, account: &AccountSid, su
     let month = kept.known.usage.as_ref().map_or_else(|| Month::of(now.wall), |usage| usage.month);
     kept.turn = figures::Turn {
         read_at: now.boot,
-        due: figures::next(now, interval, spread(account), Some(month), failures),
+        due: figures::next(now, interval, spread(account), month, failures),
         failures,
         asked: subjects.iter().map(Subject::asked).collect(),
     };
@@ -177,13 +176,9 @@ fn spread(account: &AccountSid) -> f64 {
 /// Credentials of this account out of the Secrets that its resources name; otherwise why there are none.
 async fn credentials(context: &Context, account: &AccountSid, subjects: &[Subject]) -> Result<Credentials, String> {
     let mut why = format!("no Secret has credentials of account {account}");
-    let mut read = HashSet::new();
-    for subject in subjects {
-        let reference = &subject.secret;
-        if !read.insert((&subject.key.namespace, &reference.name, &reference.account_sid_key)) {
-            continue;
-        }
-        match secrets::read(context, &subject.key.namespace, reference).await {
+    let named: BTreeSet<_> = subjects.iter().map(|subject| (&subject.key.namespace, &subject.secret)).collect();
+    for (namespace, reference) in named {
+        match secrets::read(context, namespace, reference).await {
             Ok((_, Some(credentials))) if credentials.account() == account => return Ok(credentials),
             Ok((CredentialsView::Missing(what) | CredentialsView::Malformed(what), None)) => why = what,
             Ok(_) => {}
@@ -229,7 +224,8 @@ impl Reading<'_> {
             Some(Ok(usage)) => known.usage = Some(usage),
             Some(Err(why)) => known.usage_setback = Some(why),
         }
-        known.counts.retain(|sid, _| single.iter().any(|subject| subject.sid == *sid));
+        let alone: HashSet<_> = single.iter().map(|subject| &subject.sid).collect();
+        known.counts.retain(|sid, _| alone.contains(sid));
         for subject in single {
             let now = self.context.now().wall;
             let before = known.counts.remove(&subject.sid);
@@ -262,15 +258,25 @@ impl Reading<'_> {
 
     /// What numbers of a country cost, and their messages.
     async fn prices(&mut self, country: &CountryCode, known: &mut Account) -> Result<(), String> {
-        const KINDS: [NumberType; 3] = [NumberType::Local, NumberType::Mobile, NumberType::TollFree];
         let (twilio, credentials) = (&self.context.twilio, self.credentials);
-        let monthly = self.ask(twilio.number_prices(credentials, country)).await?;
-        let monthly = KINDS.into_iter().filter_map(|kind| Some((kind, monthly.monthly(kind)?)));
-        known.monthly.learn(country.clone(), monthly.collect());
+        let monthly = self.monthly(country).await?;
+        known.monthly.learn_each(country.clone(), |kind| monthly.monthly(kind));
         let messages = self.ask(twilio.message_prices(credentials, country)).await?;
-        let messages = KINDS.into_iter().filter_map(|kind| Some((kind, messages.of(kind)?)));
-        known.messages.learn(country.clone(), messages.collect());
+        known.messages.learn_each(country.clone(), |kind| messages.of(kind));
         Ok(())
+    }
+
+    /// What numbers of a country cost: as a pass read it for a limit or a choice, or read for the next one too.
+    async fn monthly(&mut self, country: &CountryCode) -> Result<NumberPrices, String> {
+        let (context, account) = (self.context, self.credentials.account());
+        let fingerprint = self.credentials.fingerprint(&context.salt);
+        let started = context.now().boot;
+        if let Some((prices, _)) = context.accounts.prices(account, &fingerprint, country, started.before(PRICES)) {
+            return Ok(prices);
+        }
+        let prices = self.ask(context.twilio.number_prices(self.credentials, country)).await?;
+        context.accounts.priced(account, &fingerprint, country, (prices.clone(), started));
+        Ok(prices)
     }
 }
 
@@ -303,5 +309,6 @@ async fn read(context: &Context, credentials: &Credentials, subjects: &[Subject]
             Err(why) => setbacks.push(why),
         }
     }
+    kept.known.rent = figures::rent(&list, &kept.known.monthly);
     setbacks
 }

@@ -16,7 +16,7 @@ pub mod usage;
 pub mod webhook;
 
 pub use capabilities::{Capabilities, Capability};
-pub use money::{Currency, MessagePrices, Money, NumberPrices};
+pub use money::{Currency, MessagePrice, MessagePrices, Money, NumberPrices};
 pub use number::{AvailableNumber, Field, IncomingNumber, NumberType, Purchase, Regulatory, Search, Setup};
 pub use phone_number::{CountryCode, E164};
 pub use sid::{
@@ -25,7 +25,7 @@ pub use sid::{
 pub use tag::{InstallationId, Mark, OwnerTag};
 pub use time::{Moment, Now};
 pub use trouble::{Class, Meaning, Trouble};
-pub use usage::{ListedMessage, MessagePrice, MessageUsage, Month};
+pub use usage::{ListedMessage, MessageUsage, Month};
 pub use webhook::{HttpMethod, Webhook};
 
 /// Why a piece of text is not what it should be.

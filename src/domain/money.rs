@@ -2,7 +2,6 @@
 
 use rust_decimal::Decimal;
 
-use super::usage::MessagePrice;
 use super::{NumberType, ParseError, string_newtype};
 
 /// An ISO 4217 currency code in capitals, such as `USD`.
@@ -58,6 +57,15 @@ impl NumberPrices {
     pub fn monthly(&self, number_type: NumberType) -> Option<Money> {
         Some(Money { amount: dearest(&self.monthly, number_type)?, currency: self.currency.clone() })
     }
+}
+
+/// What one message of a country's numbers costs, before carrier fees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessagePrice {
+    /// One that is received.
+    pub inbound: Money,
+    /// One that is sent: the highest of what Twilio asks for the country's carriers.
+    pub outbound: Money,
 }
 
 /// What messages of one country's numbers cost, before carrier fees. There is no price of MMS in Twilio's price lists.

@@ -20,6 +20,9 @@ pub enum NumberType {
 }
 
 impl NumberType {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Local, Self::Mobile, Self::TollFree];
+
     /// The last part of Twilio's search path, which is also the word in `spec.search.type`.
     pub fn path(self) -> &'static str {
         match self {

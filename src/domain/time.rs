@@ -57,12 +57,17 @@ pub struct Now {
 }
 
 impl Now {
-    /// The same reading with the wall time in whole seconds. Kubernetes keeps no more of a time: a finer one would differ from
-    /// what is read back, and a status that did not change would be written again.
+    /// The same reading with the wall time in [`whole_seconds`].
     #[must_use]
     pub fn whole_seconds(self) -> Self {
-        Self { wall: Timestamp::from_second(self.wall.as_second()).unwrap_or(self.wall), ..self }
+        Self { wall: whole_seconds(self.wall), ..self }
     }
+}
+
+/// A time as status can hold it. Kubernetes keeps no more of a time: a finer one would differ from what is read back, and a
+/// status that did not change would be written again.
+pub fn whole_seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
 /// Reads a span of time as flags and resources write it: `500ms`, `30s`, `5m`, `1h`, `1h30m`.

@@ -3,7 +3,7 @@
 use k8s_openapi::jiff::{Timestamp, civil::Date, tz::TimeZone};
 use rust_decimal::Decimal;
 
-use super::{Currency, Money, ParseError};
+use super::{Currency, Money};
 
 /// A month in GMT, the only time in which Twilio counts (<https://www.twilio.com/docs/usage/api/usage-record>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,17 +21,6 @@ impl Month {
     /// The month of this day.
     pub fn containing(day: Date) -> Self {
         Self { year: day.year(), month: day.month() }
-    }
-
-    /// Reads `2026-11`.
-    ///
-    /// # Errors
-    /// When it is anything else.
-    pub fn parse(text: &str) -> Result<Self, ParseError> {
-        let day: Option<Date> = format!("{text}-01").parse().ok();
-        day.filter(|_| text.len() == 7)
-            .map(Self::containing)
-            .ok_or_else(|| ParseError::new("month", "write it as 2026-11"))
     }
 
     /// When the month after it begins.
@@ -74,24 +63,6 @@ pub struct ListedMessage {
     pub currency: Option<Currency>,
 }
 
-/// What one message of a country's numbers costs, before carrier fees.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MessagePrice {
-    /// One that is received.
-    pub inbound: Money,
-    /// One that is sent: the highest of what Twilio asks for the country's carriers.
-    pub outbound: Money,
-}
-
-impl MessagePrice {
-    /// What so many messages sent and received cost; `None` where the amount cannot be written down exactly.
-    pub fn of(&self, sent: u64, received: u64) -> Option<Decimal> {
-        let sent = self.outbound.amount.checked_mul(Decimal::from(sent))?;
-        let received = self.inbound.amount.checked_mul(Decimal::from(received))?;
-        sent.checked_add(received)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,26 +72,12 @@ mod tests {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         // In Québec it is still October.
         assert_eq!(Month::of(at("2026-10-31T20:30:00-04:00")).to_string(), "2026-11");
-        for (month, end) in [
-            ("2026-11", "2026-12-01T00:00:00Z"),
-            ("2026-12", "2027-01-01T00:00:00Z"),
-            ("2028-02", "2028-03-01T00:00:00Z"),
+        for (day, end) in [
+            ("2026-11-26T12:00:00Z", "2026-12-01T00:00:00Z"),
+            ("2026-12-31T23:59:59Z", "2027-01-01T00:00:00Z"),
+            ("2028-02-29T00:00:00Z", "2028-03-01T00:00:00Z"),
         ] {
-            assert_eq!(Month::parse(month).unwrap().end(), Some(at(end)), "{month}");
+            assert_eq!(Month::of(at(day)).end(), Some(at(end)), "{day}");
         }
-        for bad in ["", "2026", "2026-13", "2026-1", "2026-11-01", "november"] {
-            assert!(Month::parse(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn the_cost_of_messages_is_exact() {
-        let usd = |cents: i64| Money { amount: Decimal::new(cents, 4), currency: Currency::parse("USD").unwrap() };
-        let price = MessagePrice { inbound: usd(75), outbound: usd(75) };
-        assert_eq!(price.of(347, 89), Some(Decimal::new(32700, 4)));
-        assert_eq!(price.of(500, 100).map(|cost| cost + Decimal::ONE), Some(Decimal::new(55000, 4)));
-        assert!(price.of(u64::MAX, u64::MAX).is_some());
-        let dear = MessagePrice { inbound: usd(i64::MAX), outbound: usd(i64::MAX) };
-        assert_eq!(dear.of(u64::MAX, 0), None, "what does not fit is not rounded");
     }
 }

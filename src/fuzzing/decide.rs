@@ -420,7 +420,7 @@ impl Life<'_, '_> {
 
     fn prices(&mut self) -> NumberPrices {
         let cents = self.choices.one(&[0, 100, 115, 1_000_000]);
-        let kinds = [NumberType::Local, NumberType::Mobile, NumberType::TollFree];
+        let kinds = NumberType::ALL;
         let monthly = kinds.into_iter().filter(|_| self.choices.of(8) != 1).map(|kind| (kind, Decimal::new(cents, 2)));
         let monthly = monthly.collect();
         NumberPrices::new(Currency::parse(self.choices.one(&["USD", "USD", "CAD"])).unwrap(), monthly)

@@ -199,7 +199,7 @@ async fn operate(client: &Client, operation: &str, with: &Credentials, closed: b
         }
         "prices" => {
             let prices = client.number_prices(with, &country).await?;
-            for kind in [NumberType::Local, NumberType::Mobile, NumberType::TollFree] {
+            for kind in NumberType::ALL {
                 let price = prices.monthly(kind);
                 assert!(price.is_none_or(|price| !price.amount.is_sign_negative()), "a price below zero");
             }
@@ -207,7 +207,7 @@ async fn operate(client: &Client, operation: &str, with: &Credentials, closed: b
         }
         "message-prices" => {
             let prices = client.message_prices(with, &country).await?;
-            for kind in [NumberType::Local, NumberType::Mobile, NumberType::TollFree] {
+            for kind in NumberType::ALL {
                 let below =
                     |price: MessagePrice| [price.inbound, price.outbound].iter().any(|p| p.amount.is_sign_negative());
                 assert!(!prices.of(kind).is_some_and(below), "a price below zero");

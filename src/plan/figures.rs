@@ -11,12 +11,12 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use rust_decimal::Decimal;
 
-use super::audit::Prices;
 use super::count::Count;
 use super::price_list::PriceList;
 use super::{AccountList, Observed};
 use crate::api::conditions::{ConditionType, Reason, Truth, Wanted};
 use crate::api::v1alpha1::{ClinicPhoneNumberStatus, PriceStatus, SmsPrices, Usage, UsageScope};
+use crate::domain::time::whole_seconds;
 use crate::domain::{MessagePrice, MessageUsage, Moment, Money, Month, Now, PhoneNumberSid};
 
 /// Where Twilio shows what an account used and what it costs
@@ -41,8 +41,10 @@ pub struct Account {
     pub counts: HashMap<PhoneNumberSid, (Count, Option<String>)>,
     /// The numbers that it holds.
     pub numbers: Option<Arc<AccountList>>,
+    /// What all of them cost a month, by [`rent`]: added up once, and not for each resource.
+    pub rent: Option<Money>,
     /// What a number costs a month.
-    pub monthly: Prices,
+    pub monthly: PriceList<Money>,
     /// What a message costs.
     pub messages: PriceList<MessagePrice>,
     /// What else could not be read last time, and why.
@@ -91,7 +93,7 @@ impl Account {
                 self.usage.clone(),
                 self.usage_setback.clone(),
                 self.numbers.as_ref().map_or(0, |list| list.all().len()),
-                self.numbers.as_ref().and_then(|list| rent(list, &self.monthly)),
+                self.rent.clone(),
             ),
             UsageScope::Number => {
                 // Messages are billed in the currency that the account's prices are in.
@@ -117,9 +119,9 @@ impl Account {
     }
 }
 
-/// What all numbers of a list cost a month. Twilio charges a whole month at the purchase and at each renewal, so that each
+/// What all numbers of a list cost a month; `None`: the price of one of them is not known, or there is no sum. Twilio charges a whole month at the purchase and at each renewal, so that each
 /// number costs this once in a month.
-fn rent(list: &AccountList, prices: &Prices) -> Option<Money> {
+pub fn rent(list: &AccountList, prices: &PriceList<Money>) -> Option<Money> {
     let mut all = list.all().iter().map(|number| prices.of(number));
     let first = all.next()??;
     all.try_fold(first, |sum, price| {
@@ -154,14 +156,13 @@ impl Turn {
 /// When an account is read again. `spread`, from 0 to 1, is the account's own.
 ///
 /// A month that has begun is read soon; what could not be read, `failures` times in a row, is tried earlier than an interval.
-pub fn next(now: Now, interval: Duration, spread: f64, month: Option<Month>, failures: u32) -> Moment {
+pub fn next(now: Now, interval: Duration, spread: f64, month: Month, failures: u32) -> Moment {
     if failures > 0 {
         let wait = RETRY.saturating_mul(1_u32.checked_shl(failures - 1).unwrap_or(u32::MAX));
         return now.boot.after(wait.min(interval));
     }
-    // Shortened by up to a tenth, so that accounts that are read together come apart.
-    let usual = now.boot.after(interval.mul_f64(0.1_f64.mul_add(-spread, 1.0)));
-    let Some(month) = month else { return usual };
+    // Longer by up to a tenth, so that accounts that are read together come apart.
+    let usual = now.boot.after(interval.mul_f64(0.1_f64.mul_add(spread, 1.0)));
     let Some(end) = month.end() else { return usual };
     let left = u64::try_from(end.as_second() - now.wall.as_second()).unwrap_or_default();
     let turn = if left == 0 {
@@ -203,7 +204,7 @@ pub(super) fn show(new: &mut ClinicPhoneNumberStatus, observed: &Observed) {
     }
     if let Some(usage) = &figures.usage {
         // Two operators side by side read at their own times: the newer reading stays.
-        let newer = |told: &Usage| told.scope == figures.scope && told.as_of.0 > usage.as_of;
+        let newer = |told: &Usage| told.scope == figures.scope && told.as_of.0 > whole_seconds(usage.as_of);
         let newer = new.usage.as_ref().is_some_and(newer);
         if !newer {
             new.usage = Some(told(usage, figures));
@@ -224,7 +225,7 @@ fn told(usage: &MessageUsage, figures: &Figures) -> Usage {
         currency: usage.cost.currency.to_string(),
         scope: figures.scope,
         numbers: i32::try_from(figures.numbers).ok().filter(|numbers| *numbers > 0),
-        as_of: Time(usage.as_of),
+        as_of: Time(whole_seconds(usage.as_of)),
     }
 }
 
@@ -278,30 +279,48 @@ mod tests {
         Duration::from_secs(n * 3600)
     }
     fn november() -> Month {
-        Month::parse("2026-11").unwrap()
+        Month::of(at("2026-11-15T12:00:00Z").wall)
     }
 
     #[test]
     fn an_account_is_read_once_an_interval_and_soon_after_a_month_began() {
         let now = at("2026-11-15T12:00:00Z");
-        assert_eq!(next(now, hours(6), 0.0, Some(november()), 0), now.boot.after(hours(6)));
-        assert_eq!(next(now, hours(6), 1.0, Some(november()), 0), now.boot.after(hours(6).mul_f64(0.9)));
+        assert_eq!(next(now, hours(6), 0.0, november(), 0), now.boot.after(hours(6)));
+        assert_eq!(next(now, hours(6), 1.0, november(), 0), now.boot.after(hours(6).mul_f64(1.1)));
         let late = at("2026-11-30T23:00:00Z");
-        assert_eq!(next(late, hours(6), 0.0, Some(november()), 0), late.boot.after(hours(1)));
-        assert_eq!(next(late, hours(6), 0.5, Some(november()), 0), late.boot.after(hours(1) + NEW_MONTH / 2));
+        assert_eq!(next(late, hours(6), 0.0, november(), 0), late.boot.after(hours(1)));
+        assert_eq!(next(late, hours(6), 0.5, november(), 0), late.boot.after(hours(1) + NEW_MONTH / 2));
         // The month has begun, and Twilio still tells of the one before.
         let over = at("2026-12-01T00:05:00Z");
-        assert_eq!(next(over, hours(6), 0.5, Some(november()), 0), over.boot.after(RETRY));
+        assert_eq!(next(over, hours(6), 0.5, november(), 0), over.boot.after(RETRY));
+    }
+
+    #[test]
+    fn four_readings_a_day_and_one_more_when_a_month_begins() {
+        for spread in [0.0, 0.3, 0.999, 1.0] {
+            let mut now = at("2026-10-20T07:00:00Z");
+            let mut days = std::collections::BTreeMap::<_, u32>::new();
+            while now.wall < at("2026-12-20T00:00:00Z").wall {
+                *days.entry(now.wall.strftime("%Y-%m-%d").to_string()).or_default() += 1;
+                let wait = next(now, hours(6), spread, Month::of(now.wall), 0).since(now.boot);
+                now = Now { wall: now.wall.saturating_add(wait).unwrap(), boot: now.boot.after(wait) };
+            }
+            for (day, readings) in &days {
+                let most = if day.ends_with("-01") { 5 } else { 4 };
+                assert!(*readings <= most, "{readings} on {day}, {spread}");
+            }
+            assert!(days.len() > 55, "{spread}");
+        }
     }
 
     #[test]
     fn what_failed_is_tried_earlier_and_then_more_rarely_never_later_than_an_interval() {
         let now = at("2026-11-15T12:00:00Z");
         let waits: Vec<_> = [1, 2, 3, 9, 40, u32::MAX]
-            .map(|failures| next(now, hours(6), 0.3, Some(november()), failures).since(now.boot))
+            .map(|failures| next(now, hours(6), 0.3, november(), failures).since(now.boot))
             .to_vec();
         assert_eq!(waits, [RETRY, RETRY * 2, RETRY * 4, hours(6), hours(6), hours(6)]);
-        assert_eq!(next(now, Duration::from_secs(60), 0.3, None, 1).since(now.boot), Duration::from_secs(60));
+        assert_eq!(next(now, Duration::from_secs(60), 0.3, november(), 1).since(now.boot), Duration::from_secs(60));
     }
 
     #[test]
@@ -382,6 +401,7 @@ mod tests {
         for (country, price) in prices {
             account.monthly.learn(CountryCode::parse(country).unwrap(), vec![(NumberType::Local, price.clone())]);
         }
+        account.rent = rent(account.numbers.as_deref().unwrap(), &account.monthly);
         account
     }
     /// What a resource that holds this number is shown, when this stood in its status.
@@ -433,6 +453,11 @@ mod tests {
         stale.usage.as_mut().unwrap().sent = 1;
         stale.usage.as_mut().unwrap().as_of = at("2026-11-15T11:59:59Z").wall;
         assert_eq!(shown(&before, CA, read(&stale, CA)), before);
+
+        // Finer than status can hold: it would be written again by every pass.
+        let mut fine = known;
+        fine.usage.as_mut().unwrap().as_of = "2026-11-15T12:00:00.25Z".parse().unwrap();
+        assert_eq!(shown(&before, CA, read(&fine, CA)), before);
 
         let off = shown(&before, CA, View::Off);
         assert_eq!((off.usage, off.sms_prices), (None, None));

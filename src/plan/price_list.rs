@@ -20,6 +20,11 @@ impl<T: Clone + PartialEq> PriceList<T> {
         self.0.insert(country, prices);
     }
 
+    /// Adds what Twilio says of one country, asked kind by kind.
+    pub fn learn_each(&mut self, country: CountryCode, of: impl Fn(NumberType) -> Option<T>) {
+        self.learn(country, NumberType::ALL.into_iter().filter_map(|kind| Some((kind, of(kind)?))).collect());
+    }
+
     /// The price of a number; `None`: it is not known, which is not the same as free.
     ///
     /// Where the country or the kind is open, there is a price only if everything that is possible costs the same.

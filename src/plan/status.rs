@@ -25,7 +25,7 @@ pub fn render(
         facts(&mut new, desired, observed, now);
         figures::show(&mut new, observed);
     }
-    let (figured, stays) = figures::condition(observed);
+    let (figured, stays) = if observed.corrupt.is_none() { figures::condition(observed) } else { (None, true) };
     let learnt = situation.is_some() || figured.is_some();
     // A pass without a situation learnt nothing about the number.
     let (mut wanted, mut keep) = match situation {

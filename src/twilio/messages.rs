@@ -5,8 +5,7 @@ use std::collections::HashSet;
 use http::Method;
 use k8s_openapi::jiff::civil::Date;
 
-use super::endpoints::account_path;
-use super::page::{PAGE_SIZE, Pages};
+use super::page::{PAGE_SIZE, Page};
 use super::wire::{self, MessagePage, WireMessage};
 use super::{Call, Client, Credentials};
 use crate::domain::{Currency, E164, ListedMessage, Trouble};
@@ -42,33 +41,23 @@ impl Client {
             // The operator is part of the name, and the day itself is in it.
             .append_pair("DateSent>", &since.to_string())
             .append_pair("PageSize", &PAGE_SIZE.to_string());
-        let mut pages = Pages::starting_at(&url, account_path(account));
         // A message that comes meanwhile may shift another one to a page that is still to come.
-        let mut seen = HashSet::new();
-        let mut all = Vec::new();
-        for nth in 1.. {
-            let call = Call::new("ListMessage", Method::GET, url.clone(), credentials).beside_the_point();
-            let (items, next) = self
-                .call(call, |answer| {
-                    let page: MessagePage = wire::decode(&answer.body)?;
-                    let count = page.messages.len();
-                    let next = pages.after(&url, page.next_page_uri, count)?;
-                    if nth >= MOST_PAGES && next.is_some() {
-                        return Err(format!("there are more than {} messages to count", MOST_PAGES * PAGE_SIZE));
-                    }
-                    Ok((page.messages, next))
-                })
-                .await?;
-            for item in items {
-                if counts(&item, way) && seen.insert(item.sid.0.clone()) {
-                    all.extend(read(&item));
-                }
+        let (mut seen, mut all, mut read_pages) = (HashSet::new(), Vec::new(), 0);
+        let call = Call::new("ListMessage", Method::GET, url, credentials).beside_the_point();
+        self.pages(call, |answer| {
+            let page: MessagePage = wire::decode(&answer.body)?;
+            read_pages += 1;
+            if read_pages >= MOST_PAGES && page.next_page_uri.as_ref().is_some_and(|next| !next.0.is_empty()) {
+                return Err(format!("there are more than {} messages to count", MOST_PAGES * PAGE_SIZE));
             }
-            match next {
-                Some(next) => url = next,
-                None => break,
-            }
-        }
+            let items = page.messages.len();
+            let counted = page.messages.into_iter().filter(|message| counts(message, way));
+            all.extend(
+                counted.filter(|message| seen.insert(message.sid.0.clone())).filter_map(|message| read(&message)),
+            );
+            Ok(Page { value: (), items, next: page.next_page_uri })
+        })
+        .await?;
         Ok(all)
     }
 }

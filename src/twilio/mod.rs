@@ -178,6 +178,7 @@ struct Answer {
 }
 
 /// One call to be made.
+#[derive(Clone)]
 struct Call<'a> {
     operation: &'static str,
     method: Method,

@@ -6,8 +6,7 @@ use std::collections::HashMap;
 use http::Method;
 use url::form_urlencoded::Serializer;
 
-use super::endpoints::account_path;
-use super::page::{PAGE_SIZE, Pages};
+use super::page::{PAGE_SIZE, Page};
 use super::wire::{self, Incoming, NumberPage};
 use super::{Call, Client, Credentials};
 use crate::clock::Fence;
@@ -36,25 +35,15 @@ impl Client {
         let account = credentials.account();
         let mut url = self.endpoints().account_url(account, LIST);
         url.query_pairs_mut().append_pair("PageSize", &PAGE_SIZE.to_string());
-        let mut pages = Pages::starting_at(&url, account_path(account));
         // A number that is bought meanwhile may shift another one to a page that is still to come.
         let mut seen = HashMap::new();
         let mut all: Vec<IncomingNumber> = Vec::new();
-        loop {
-            let call = Call::new("ListIncomingPhoneNumber", Method::GET, url.clone(), credentials);
-            let (items, next) = self
-                .call(call, |answer| {
-                    let page: NumberPage = wire::decode(&answer.body)?;
-                    let count = page.incoming_phone_numbers.len();
-                    let items = page
-                        .incoming_phone_numbers
-                        .into_iter()
-                        .map(|item| of_account(item, account))
-                        .collect::<Result<Vec<_>, _>>()?;
-                    Ok((items, pages.after(&url, page.next_page_uri, count)?))
-                })
-                .await?;
-            for item in items {
+        let call = Call::new("ListIncomingPhoneNumber", Method::GET, url, credentials);
+        self.pages(call, |answer| {
+            let page: NumberPage = wire::decode(&answer.body)?;
+            let items = page.incoming_phone_numbers.len();
+            for item in page.incoming_phone_numbers {
+                let item = of_account(item, account)?;
                 if let Some(earlier) = seen.get(&item.sid).and_then(|index: &usize| all.get_mut(*index)) {
                     *earlier = item;
                 } else {
@@ -62,11 +51,10 @@ impl Client {
                     all.push(item);
                 }
             }
-            match next {
-                Some(next) => url = next,
-                None => return Ok(all),
-            }
-        }
+            Ok(Page { value: (), items, next: page.next_page_uri })
+        })
+        .await?;
+        Ok(all)
     }
 
     /// One number by its SID; `None` only when Twilio itself says that the account has none such.

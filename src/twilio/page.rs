@@ -1,4 +1,4 @@
-//! From one page of a list to the next.
+//! A list, page by page.
 //!
 //! `next_page_uri` is followed as it is, since page tokens cannot be made up; but it comes from outside, and following
 //! it carries the credentials, so that it must stay at the same origin and below the same account.
@@ -7,13 +7,50 @@ use std::collections::HashSet;
 
 use url::Url;
 
+use super::endpoints::account_path;
 use super::wire::Text;
+use super::{Answer, Call, Client};
+use crate::domain::Trouble;
 
 /// Twilio's largest page (<https://www.twilio.com/docs/usage/twilios-response#pagination>).
 pub(super) const PAGE_SIZE: usize = 1000;
 
 /// More pages than any account has: a million numbers.
 const MOST_PAGES: usize = 1000;
+
+/// One page that was read.
+pub(super) struct Page<T> {
+    /// What the list comes to, this page included.
+    pub(super) value: T,
+    /// How many items are on it.
+    pub(super) items: usize,
+    /// What it says of the next one: nothing where it has no such property.
+    pub(super) next: Option<Text>,
+}
+
+impl Client {
+    /// Reads a list of an account from its first page to its last, one call a page; returns what the last one comes to.
+    ///
+    /// # Errors
+    /// When a page failed or cannot be used: a list with a hole is none.
+    pub(super) async fn pages<T>(
+        &self,
+        mut call: Call<'_>,
+        mut read: impl FnMut(&Answer) -> Result<Page<T>, String>,
+    ) -> Result<T, Trouble> {
+        let mut pages = Pages::starting_at(&call.url, account_path(call.credentials.account()));
+        loop {
+            let turn = |answer: &Answer| {
+                let Page { value, items, next } = read(answer)?;
+                Ok((value, pages.after(&call.url, next, items)?))
+            };
+            match self.call(call.clone(), turn).await? {
+                (_, Some(next)) => call.url = next,
+                (value, None) => return Ok(value),
+            }
+        }
+    }
+}
 
 /// The pages of one list, so far.
 pub(super) struct Pages {

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use http::Method;
+use k8s_openapi::jiff::Timestamp;
 use rust_decimal::Decimal;
 
-use super::endpoints::account_path;
-use super::page::{PAGE_SIZE, Pages};
+use super::page::{PAGE_SIZE, Page};
 use super::wire::{self, Text, UsagePage, WireUsage};
 use super::{Call, Client, Credentials};
 use crate::domain::{AccountSid, Currency, MessageUsage, Money, Month, Trouble};
@@ -33,33 +33,16 @@ impl Client {
         url.query_pairs_mut()
             .append_pair("IncludeSubaccounts", "false")
             .append_pair("PageSize", &PAGE_SIZE.to_string());
-        let mut pages = Pages::starting_at(&url, account_path(account));
         let mut records = Records::default();
-        loop {
-            let call = Call::new("ListUsageRecordThisMonth", Method::GET, url.clone(), credentials).beside_the_point();
-            let turn = self
-                .call(call, |answer| {
-                    let page: UsagePage = wire::decode(&answer.body)?;
-                    let count = page.usage_records.len();
-                    page.usage_records.into_iter().try_for_each(|record| records.take(record, account))?;
-                    match pages.after(&url, page.next_page_uri, count)? {
-                        Some(next) => Ok(Turn::Next(next)),
-                        None => records.sum().map(Turn::Last),
-                    }
-                })
-                .await?;
-            match turn {
-                Turn::Next(next) => url = next,
-                Turn::Last(usage) => return Ok(usage),
-            }
-        }
+        let call = Call::new("ListUsageRecordThisMonth", Method::GET, url, credentials).beside_the_point();
+        self.pages(call, |answer| {
+            let page: UsagePage = wire::decode(&answer.body)?;
+            let items = page.usage_records.len();
+            page.usage_records.into_iter().try_for_each(|record| records.take(record, account))?;
+            Ok(Page { value: records.sum()?, items, next: page.next_page_uri })
+        })
+        .await
     }
-}
-
-/// What a page leads to.
-enum Turn {
-    Next(url::Url),
-    Last(MessageUsage),
 }
 
 /// Records by category, and what all of them have in common.
@@ -67,7 +50,7 @@ enum Turn {
 struct Records {
     used: HashMap<String, (Decimal, Decimal)>,
     common: Option<(Month, Currency)>,
-    as_of: Option<k8s_openapi::jiff::Timestamp>,
+    as_of: Option<Timestamp>,
 }
 
 impl Records {

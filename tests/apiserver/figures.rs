@@ -5,9 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use clinic_phone_operator::api::ClinicPhoneNumber;
 use clinic_phone_operator::api::v1alpha1::{Usage, UsageScope};
-use clinic_phone_operator::simulator::{AccountSpec, ApiKey, Fault, FaultSpec, InboundMessage, KeyType};
+use clinic_phone_operator::simulator::{Fault, FaultSpec, InboundMessage};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use serde_json::{Value, json};
+use serde_json::json;
 use tower::ServiceExt as _;
 
 use crate::harness::Outcome;
@@ -145,7 +145,7 @@ fn a_number_alone_is_counted_where_that_is_asked_for() -> Outcome {
     })
 }
 
-/// Refused, slow, cut off, empty or unreadable: figures age, the reason is told, and the number serves as before.
+/// Refused, not answered, cut off or unreadable: figures age, the reason is told, and the number serves as before.
 #[test]
 fn figures_that_cannot_be_read_disturb_nothing() -> Outcome {
     life(curious(), async |world: &mut World| {
@@ -189,24 +189,13 @@ fn figures_that_cannot_be_read_disturb_nothing() -> Outcome {
 #[test]
 fn a_narrow_key_has_a_number_in_service_and_no_figures() -> Outcome {
     life(curious(), async |world: &mut World| {
-        let account = Account::nth(2)?;
         let permissions = [
             "ListAvailablePhoneNumberLocal",
             "ListIncomingPhoneNumber",
             "FetchIncomingPhoneNumber",
             "CreateIncomingPhoneNumber",
         ];
-        let sid = format!("SK{}", "2".repeat(32));
-        let key = ApiKey {
-            sid: sid.parse()?,
-            secret: "c".repeat(32),
-            kind: KeyType::Restricted,
-            permissions: permissions.map(str::to_owned).to_vec(),
-        };
-        let keyed = AccountSpec { api_keys: vec![key], ..AccountSpec::new(account.sid.clone(), &account.token) };
-        world.twilio.add_accounts(vec![keyed])?;
-        let data: Value = json!({"accountSid": account.sid, "apiKeySid": sid, "apiKeySecret": "c".repeat(32)});
-        world.secret("narrow", &data).await?;
+        world.narrow_key("narrow", 2, &permissions).await?;
         world.create("reception", json!({"credentialsSecretRef": {"name": "narrow"}})).await?;
         let refused = world.until("reception", "no figures", |number| condition(number, REPORTED).is_some()).await?;
         let (.., why) = condition(&refused, REPORTED).ok_or("no condition")?;

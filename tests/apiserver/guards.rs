@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clinic_phone_operator::simulator::{AccountPatch, AccountSpec, AccountType, ApiKey, Fault, FaultSpec, KeyType};
+use clinic_phone_operator::simulator::{AccountPatch, AccountSpec, AccountType, Fault, FaultSpec};
 use serde_json::{Value, json};
 
 use crate::harness::Outcome;
@@ -64,21 +64,12 @@ fn resources_of_one_account_read_its_prices_once() -> Outcome {
 #[test]
 fn a_limit_that_cannot_be_checked_buys_nothing_and_says_why() -> Outcome {
     life(Options::default(), async |world: &mut World| {
-        let (cad, key) = (Account::nth(2)?, Account::nth(3)?);
+        let cad = Account::nth(2)?;
         let billed = AccountSpec { currency: "CAD".to_owned(), ..AccountSpec::new(cad.sid.clone(), &cad.token) };
         let permissions = ["ListAvailablePhoneNumberLocal", "ListIncomingPhoneNumber", "CreateIncomingPhoneNumber"];
-        let sid = format!("SK{}", "3".repeat(32));
-        let narrow = ApiKey {
-            sid: sid.parse()?,
-            secret: "c".repeat(32),
-            kind: KeyType::Restricted,
-            permissions: permissions.map(str::to_owned).to_vec(),
-        };
-        let keyed = AccountSpec { api_keys: vec![narrow], ..AccountSpec::new(key.sid.clone(), &key.token) };
-        world.twilio.add_accounts(vec![billed, keyed])?;
+        world.twilio.add_accounts(vec![billed])?;
         world.secret("cad", &json!({"accountSid": cad.sid, "authToken": cad.token})).await?;
-        let data = json!({"accountSid": key.sid, "apiKeySid": sid, "apiKeySecret": "c".repeat(32)});
-        world.secret("narrow", &data).await?;
+        world.narrow_key("narrow", 3, &permissions).await?;
         for (name, words) in [
             ("cad", ["spec.maxMonthlyPrice.currency", "1.15 CAD", "never converted"]),
             ("narrow", ["spec.maxMonthlyPrice", "API key", "70051"]),

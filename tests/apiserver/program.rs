@@ -78,10 +78,8 @@ impl Installed {
             .into_iter()
             .chain(["--installation-id", &self.world.installation, "--twilio-url", twilio_url])
             .chain(["--namespaces", &watched, "--operator-namespace", &self.world.space.namespace])
-            // What it calls is counted, and figures are called for beside it all.
-            .chain(
-                ["--usage-interval", "0"].into_iter().filter(|_| !self.flags.iter().any(|f| f == "--usage-interval")),
-            )
+            // What it calls is counted, and figures would be called for beside it all.
+            .chain(["--usage-interval", "0"])
             .map(str::to_owned)
             .chain(self.flags.clone());
         self.launch_with(arguments, kubeconfig)

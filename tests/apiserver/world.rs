@@ -17,7 +17,7 @@ use clinic_phone_operator::clock::{Clock, SharedClock, SystemClock};
 use clinic_phone_operator::controller::{self, Context};
 use clinic_phone_operator::domain::{AccountSid, InstallationId, Now};
 use clinic_phone_operator::plan::desired::Defaults;
-use clinic_phone_operator::simulator::{self, AccountSpec, NumberRow, Simulator};
+use clinic_phone_operator::simulator::{self, AccountSpec, ApiKey, KeyType, NumberRow, Simulator};
 use clinic_phone_operator::telemetry::Metrics;
 use clinic_phone_operator::twilio::{self, Endpoints, Transport, TransportError};
 use cpn_env::audit;
@@ -363,6 +363,21 @@ impl World {
         let account = Account::nth(n)?;
         self.hold(&account, &json!([]))?;
         Ok(account)
+    }
+
+    /// Opens another account at Twilio, and puts a restricted API key of it into a Secret: one that may do this and no more.
+    pub async fn narrow_key(&self, secret: &str, n: u32, permissions: &[&str]) -> Outcome {
+        let account = Account::nth(n)?;
+        let key = ApiKey {
+            sid: format!("SK{n:032x}").parse()?,
+            secret: "c".repeat(32),
+            kind: KeyType::Restricted,
+            permissions: permissions.iter().map(|permission| (*permission).to_owned()).collect(),
+        };
+        let data = json!({"accountSid": account.sid, "apiKeySid": key.sid, "apiKeySecret": key.secret});
+        let spec = AccountSpec { api_keys: vec![key], ..AccountSpec::new(account.sid, &account.token) };
+        self.twilio.add_accounts(vec![spec])?;
+        self.secret(secret, &data).await
     }
 
     /// The mark of a resource's number, up to its closing bracket.

@@ -11,7 +11,7 @@ use kube::api::ListParams;
 use crate::api::ClinicPhoneNumber;
 use crate::api::v1alpha1::CredentialsSecretRef;
 use crate::clock::Clock;
-use crate::domain::{AccountSid, IncomingNumber, Meaning, NumberType, Trouble};
+use crate::domain::{AccountSid, IncomingNumber, Meaning, Trouble};
 use crate::plan::ObjectKey;
 use crate::plan::audit::{
     self, Ids, Listing, Lookup, Obstacle, Others, Prices, Question, Report, Resources, Seen, Subject,
@@ -214,9 +214,7 @@ impl Looker<'_> {
             let asked = async { self.twilio.number_prices(credentials, &country).await };
             // What a key may not read is not known; the audit goes on.
             if let Ok(told) = self.called(credentials, asked).await {
-                let kinds = [NumberType::Local, NumberType::Mobile, NumberType::TollFree];
-                let known = kinds.into_iter().filter_map(|kind| Some((kind, told.monthly(kind)?))).collect();
-                prices.learn(country, known);
+                prices.learn_each(country, |kind| told.monthly(kind));
             }
         }
         prices
@@ -234,13 +232,12 @@ impl Looker<'_> {
 
 /// Which Secrets are named, each once.
 fn secrets_of(subjects: &[Subject]) -> Vec<Named> {
-    let mut all: BTreeMap<(&str, [&str; 5]), Named> = BTreeMap::new();
+    let mut all: BTreeMap<(&str, &CredentialsSecretRef), Named> = BTreeMap::new();
     for subject in subjects {
-        let (namespace, r) = (&subject.key.namespace, &subject.secret);
-        let id = [&r.name, &r.account_sid_key, &r.auth_token_key, &r.api_key_sid_key, &r.api_key_secret_key];
-        let named = all.entry((namespace, id.map(String::as_str))).or_insert_with(|| Named {
+        let (namespace, reference) = (&subject.key.namespace, &subject.secret);
+        let named = all.entry((namespace, reference)).or_insert_with(|| Named {
             namespace: namespace.clone(),
-            reference: r.clone(),
+            reference: reference.clone(),
             users: Vec::new(),
         });
         named.users.push(subject.key.clone());
