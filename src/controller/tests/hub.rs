@@ -58,6 +58,8 @@ pub struct Inner {
     pub faults: BTreeMap<usize, Fault>,
     /// The calls of process 0, in order.
     pub calls: Vec<Kind>,
+    /// How many of them there were before each act.
+    pub acts: Vec<usize>,
     /// Every call, for people.
     pub log: Vec<String>,
     /// What must never happen, and did.

@@ -46,6 +46,11 @@ impl Life {
     pub async fn live(&self, world: &mut World) -> Result<(), String> {
         for (index, (act, goal)) in self.acts.iter().enumerate() {
             world.note(&format!("act {index}"));
+            {
+                let mut inner = world.hub.inner();
+                let calls = inner.calls.len();
+                inner.acts.push(calls);
+            }
             match act {
                 Do(act) => act(world),
                 Restart(act) => {
