@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::audit::AuditArgs;
 use crate::commands::inbox::InboxArgs;
+use crate::commands::search::SearchArgs;
 use crate::commands::simulate::SimulateArgs;
 use crate::domain::ParseError;
 use crate::domain::time::parse_duration;
@@ -28,6 +29,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Compare what the Twilio accounts hold with the resources that exist, and tell; change nothing.
     Audit(AuditArgs),
+    /// Show numbers on offer and what one would cost; buy nothing.
+    Search(Box<SearchArgs>),
     /// Print the CustomResourceDefinition.
     Crd,
     /// Run the simulated Twilio: the API's behaviour without an account and without money.

@@ -1,6 +1,7 @@
 //! From flags to a configuration that can be run: every contradiction is found here, before anything is started.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use url::Url;
@@ -151,6 +152,17 @@ pub(crate) fn namespaces(named: &[String]) -> Vec<String> {
     namespaces.sort();
     namespaces.dedup();
     namespaces
+}
+
+/// A variable of the environment that is no flag.
+#[expect(clippy::disallowed_methods, reason = "a secret is never a flag: other users of the machine see those")]
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The text of a file; `-` is standard input.
+pub(crate) fn text(path: &Path) -> std::io::Result<String> {
+    if path == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(path) }
 }
 
 /// How Twilio is called, when one call may take so long.

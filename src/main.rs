@@ -45,16 +45,18 @@ async fn dispatch(cli: Cli, stop: CancellationToken) -> anyhow::Result<ExitCode>
             telemetry::logs::start(args.log_format, &args.log)?;
             commands::run::run(&args, clock, stop).await?;
         }
-        Command::Audit(args) => {
-            let audited = commands::audit::run(&args, clock, stop).await?;
-            print(&audited.text)?;
-            return Ok(audited.code);
-        }
+        Command::Audit(args) => return answer(&commands::audit::run(&args, clock, stop).await?),
+        Command::Search(args) => return answer(&commands::search::run(&args, stop).await?),
         Command::Crd => print(&commands::crd::text()?)?,
         Command::Simulate(args) => commands::simulate::run(args, clock, stop).await?,
         Command::Inbox(args) => commands::inbox::run(args, clock, stop).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn answer(answer: &commands::Answer) -> anyhow::Result<ExitCode> {
+    print(&answer.text)?;
+    Ok(answer.code)
 }
 
 /// Cancels `stop` at the first SIGTERM or Ctrl-C; the task ends at the second.

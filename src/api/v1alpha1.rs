@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::conditions::{self, ConditionType, Reason};
 
 pub use crate::domain::{Capability, HttpMethod};
+use crate::domain::{MessagePrice, Money};
 
 /// A phone number at Twilio that one clinic holds, and the webhook that receives its messages.
 ///
@@ -620,6 +621,12 @@ pub struct PriceStatus {
     pub currency: String,
 }
 
+impl From<&Money> for PriceStatus {
+    fn from(money: &Money) -> Self {
+        Self { amount: money.amount.to_string(), currency: money.currency.to_string() }
+    }
+}
+
 /// Price of one message.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -630,6 +637,16 @@ pub struct SmsPrices {
     pub outbound: String,
     /// ISO 4217 code.
     pub currency: String,
+}
+
+impl From<&MessagePrice> for SmsPrices {
+    fn from(price: &MessagePrice) -> Self {
+        Self {
+            inbound: price.inbound.amount.to_string(),
+            outbound: price.outbound.amount.to_string(),
+            currency: price.outbound.currency.to_string(),
+        }
+    }
 }
 
 /// This month's messages and cost.

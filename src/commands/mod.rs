@@ -1,15 +1,28 @@
 //! One file a subcommand.
 
 use std::net::SocketAddr;
+use std::process::ExitCode;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
 
+pub mod account;
 pub mod audit;
 pub mod crd;
 pub mod inbox;
+pub mod output;
 pub mod run;
+pub mod search;
 pub mod simulate;
+
+/// What a command that asks something ends with.
+#[derive(Debug)]
+pub struct Answer {
+    /// What was found, as asked for.
+    pub text: String,
+    /// As the command's help says.
+    pub code: ExitCode,
+}
 
 /// Listens, on this machine alone unless `allow_remote`: what listens here has neither TLS nor users.
 async fn listen(address: SocketAddr, allow_remote: bool) -> anyhow::Result<TcpListener> {

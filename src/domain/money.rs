@@ -32,6 +32,28 @@ pub struct Money {
     pub currency: Currency,
 }
 
+impl Money {
+    /// The sum; `None`: there is none of two currencies, or it is beyond what a decimal holds.
+    pub fn plus(&self, other: &Self) -> Option<Self> {
+        let amount = self.amount.checked_add(other.amount).filter(|_| self.currency == other.currency)?;
+        Some(Self { amount, currency: self.currency.clone() })
+    }
+
+    /// So many times the amount; `None`: it is beyond what a decimal holds.
+    pub fn times(&self, count: u32) -> Option<Self> {
+        Some(Self { amount: self.amount.checked_mul(count.into())?, currency: self.currency.clone() })
+    }
+
+    /// The amount with two decimals at least, as people write money, and none of it rounded away.
+    pub fn cents(&self) -> String {
+        let mut amount = self.amount.normalize();
+        if amount.scale() < 2 {
+            amount.rescale(2);
+        }
+        amount.to_string()
+    }
+}
+
 impl std::fmt::Display for Money {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.amount, self.currency)
@@ -102,6 +124,31 @@ mod tests {
     fn currencies_are_read_in_either_case() {
         assert_eq!(Currency::parse("usd").unwrap().as_ref(), "USD");
         assert!(Currency::parse("dollar").is_err());
+    }
+
+    #[test]
+    fn amounts_have_two_decimals_at_least_and_lose_none() {
+        for (amount, text) in
+            [("0", "0.00"), ("3.27", "3.27"), ("3.2700", "3.27"), ("0.0075", "0.0075"), ("1e3", "1000.00")]
+        {
+            let amount = Decimal::from_str_exact(amount).or_else(|_| Decimal::from_scientific(amount)).unwrap();
+            assert_eq!(Money { amount, currency: Currency::parse("USD").unwrap() }.cents(), text);
+        }
+    }
+
+    #[test]
+    fn sums_keep_every_digit_and_currencies_apart() {
+        let money = |amount: &str, currency: &str| Money {
+            amount: amount.parse().unwrap(),
+            currency: Currency::parse(currency).unwrap(),
+        };
+        let sms = money("0.0075", "USD");
+        assert_eq!(sms.times(600).unwrap().cents(), "4.50");
+        assert_eq!(sms.times(3).unwrap().cents(), "0.0225");
+        assert_eq!(money("1", "USD").plus(&sms.times(600).unwrap()).unwrap().cents(), "5.50");
+        assert_eq!(money("1", "CAD").plus(&sms), None);
+        let most = Money { amount: Decimal::MAX, currency: sms.currency.clone() };
+        assert_eq!((most.times(2), most.plus(&most)), (None, None));
     }
 
     #[test]

@@ -151,7 +151,8 @@ pub(super) fn show(new: &mut ClinicPhoneNumberStatus, desired: &Desired, observe
     new.candidates = shown;
 }
 
-fn candidate(offer: &AvailableNumber) -> Candidate {
+/// A number on offer as it is shown: texts cut, empty ones left out.
+pub fn candidate(offer: &AvailableNumber) -> Candidate {
     let cut = |text: &str| {
         let end = text.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= TEXT).last();
         text.get(..end.unwrap_or_default()).unwrap_or_default().to_owned()

@@ -9,13 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use rust_decimal::Decimal;
 
 use super::count::Count;
 use super::price_list::PriceList;
 use super::{AccountList, Observed};
 use crate::api::conditions::{ConditionType, Reason, Truth, Wanted};
-use crate::api::v1alpha1::{ClinicPhoneNumberStatus, PriceStatus, SmsPrices, Usage, UsageScope};
+use crate::api::v1alpha1::{ClinicPhoneNumberStatus, Usage, UsageScope};
 use crate::domain::time::whole_seconds;
 use crate::domain::{MessagePrice, MessageUsage, Moment, Money, Month, Now, PhoneNumberSid};
 
@@ -119,15 +118,12 @@ impl Account {
     }
 }
 
-/// What all numbers of a list cost a month; `None`: the price of one of them is not known, or there is no sum. Twilio charges a whole month at the purchase and at each renewal, so that each
-/// number costs this once in a month.
+/// What all numbers of a list cost a month; `None`: the price of one of them is not known, or there is no sum. Twilio
+/// charges a whole month at the purchase and at each renewal, so that each number costs this once in a month.
 pub fn rent(list: &AccountList, prices: &PriceList<Money>) -> Option<Money> {
     let mut all = list.all().iter().map(|number| prices.of(number));
     let first = all.next()??;
-    all.try_fold(first, |sum, price| {
-        let price = price.filter(|price| price.currency == sum.currency)?;
-        Some(Money { amount: sum.amount.checked_add(price.amount)?, currency: sum.currency })
-    })
+    all.try_fold(first, |sum, price| sum.plus(&price?))
 }
 
 /// When an account was read last, for whom, and when it is read again.
@@ -192,15 +188,10 @@ pub(super) fn show(new: &mut ClinicPhoneNumberStatus, observed: &Observed) {
     new.billing_url = observed.held.as_ref().map(|_| BILLING_URL.to_owned());
     let (Some(_), View::Read(figures)) = (&observed.held, &observed.figures) else { return };
     if let Some(price) = &figures.monthly {
-        new.monthly_price =
-            Some(PriceStatus { amount: price.amount.to_string(), currency: price.currency.to_string() });
+        new.monthly_price = Some(price.into());
     }
     if let Some(price) = &figures.message {
-        new.sms_prices = Some(SmsPrices {
-            inbound: price.inbound.amount.to_string(),
-            outbound: price.outbound.amount.to_string(),
-            currency: price.outbound.currency.to_string(),
-        });
+        new.sms_prices = Some(price.into());
     }
     if let Some(usage) = &figures.usage {
         // Two operators side by side read at their own times: the newer reading stays.
@@ -214,28 +205,18 @@ pub(super) fn show(new: &mut ClinicPhoneNumberStatus, observed: &Observed) {
 
 fn told(usage: &MessageUsage, figures: &Figures) -> Usage {
     let count = |of: u64| i64::try_from(of).unwrap_or(i64::MAX);
-    let rent = figures.rent.as_ref().filter(|rent| rent.currency == usage.cost.currency);
-    let estimated = rent.and_then(|rent| usage.cost.amount.checked_add(rent.amount));
+    let estimated = figures.rent.as_ref().and_then(|rent| usage.cost.plus(rent));
     Usage {
         month: usage.month.to_string(),
         sms_sent: count(usage.sent),
         sms_received: count(usage.received),
-        sms_cost: cents(usage.cost.amount),
-        estimated_cost: estimated.map(cents),
+        sms_cost: usage.cost.cents(),
+        estimated_cost: estimated.as_ref().map(Money::cents),
         currency: usage.cost.currency.to_string(),
         scope: figures.scope,
         numbers: i32::try_from(figures.numbers).ok().filter(|numbers| *numbers > 0),
         as_of: Time(whole_seconds(usage.as_of)),
     }
-}
-
-/// An amount with two decimals at least, as people write money, and none of it rounded away.
-fn cents(amount: Decimal) -> String {
-    let mut amount = amount.normalize();
-    if amount.scale() < 2 {
-        amount.rescale(2);
-    }
-    amount.to_string()
 }
 
 /// The condition that tells whether the figures could be read; and whether the one that stands there stays.
@@ -271,6 +252,7 @@ mod tests {
     use crate::plan::Held;
     use crate::plan::audit::tests::at_twilio;
     use k8s_openapi::jiff::Timestamp;
+    use rust_decimal::Decimal;
 
     fn at(wall: &str) -> Now {
         Now { wall: wall.parse::<Timestamp>().unwrap(), boot: Moment::since_boot(Duration::from_secs(1000)) }
@@ -491,16 +473,6 @@ mod tests {
         assert_eq!(told(View::Unread, true), (None, true));
         for (figures, held) in [(View::Off, true), (View::Unread, false), (read(&broken, CA), false)] {
             assert_eq!(told(figures, held), (None, false));
-        }
-    }
-
-    #[test]
-    fn amounts_have_two_decimals_at_least_and_lose_none() {
-        for (amount, text) in
-            [("0", "0.00"), ("3.27", "3.27"), ("3.2700", "3.27"), ("0.0075", "0.0075"), ("1e3", "1000.00")]
-        {
-            let amount = Decimal::from_str_exact(amount).or_else(|_| Decimal::from_scientific(amount)).unwrap();
-            assert_eq!(cents(amount), text);
         }
     }
 }

@@ -38,6 +38,7 @@ mod wiring;
 #[cfg(test)]
 mod tests;
 
+pub use by_hand::candidate;
 pub use claim::Claim;
 pub use desired::{Desired, ObjectKey, Wish};
 pub use keep::remember;

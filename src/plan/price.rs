@@ -170,9 +170,7 @@ pub(super) fn show(new: &mut ClinicPhoneNumberStatus, desired: &Desired, observe
     let searched = wish.searched();
     match searched.and_then(|(country, number_type)| Some((view(observed, country)?, number_type))) {
         Some((PricesView::Read(prices, _), number_type)) => {
-            new.monthly_price = prices
-                .monthly(number_type)
-                .map(|price| PriceStatus { amount: price.amount.to_string(), currency: price.currency.to_string() });
+            new.monthly_price = prices.monthly(number_type).as_ref().map(PriceStatus::from);
         }
         Some((PricesView::Unread(trouble, _), _)) if refused(trouble.meaning) && !sent => new.monthly_price = None,
         None if held_before || (edited && !chosen && !sent) => new.monthly_price = None,

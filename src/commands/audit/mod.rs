@@ -15,7 +15,9 @@ use crate::controller::audit::{Looker, Reader};
 use crate::domain::time::parse_duration;
 use crate::plan::audit::{Ids, Report};
 use crate::twilio;
-use crate::yaml;
+
+use super::Answer;
+use super::output::Output;
 
 const MORE: &str = "\
 What is compared:
@@ -74,29 +76,6 @@ pub struct AuditArgs {
     pub output: Output,
 }
 
-/// How a report looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum Output {
-    /// Accounts and findings, for people
-    #[default]
-    Table,
-    /// With tags and labels, and every number without a mark
-    Wide,
-    /// Everything, for programs
-    Json,
-    /// Everything, for programs
-    Yaml,
-}
-
-/// What an audit ends with.
-#[derive(Debug)]
-pub struct Audited {
-    /// The report, as asked for.
-    pub text: String,
-    /// 0, 1 or 3, as the help says.
-    pub code: ExitCode,
-}
-
 /// There are findings.
 const FINDINGS: u8 = 3;
 
@@ -104,7 +83,7 @@ const FINDINGS: u8 = 3;
 ///
 /// # Errors
 /// When a flag is wrong, or the cluster cannot be asked.
-pub async fn run(args: &AuditArgs, clock: SharedClock, stop: CancellationToken) -> anyhow::Result<Audited> {
+pub async fn run(args: &AuditArgs, clock: SharedClock, stop: CancellationToken) -> anyhow::Result<Answer> {
     let (installation, previous) =
         config::installations(&args.installation_id, args.previous_installation_id.as_deref())?;
     let (endpoints, network) = (config::endpoints(args.twilio_url.as_deref())?, config::network(args.twilio_timeout));
@@ -138,16 +117,7 @@ pub async fn run(args: &AuditArgs, clock: SharedClock, stop: CancellationToken) 
         progress("\r\x1b[K");
     }
     let report = report.context("the audit could not be completed")?;
-    Ok(Audited { text: render(&report, args.output)?, code: code(&report) })
-}
-
-fn render(report: &Report, output: Output) -> anyhow::Result<String> {
-    Ok(match output {
-        Output::Table => table::render(report, false),
-        Output::Wide => table::render(report, true),
-        Output::Json => serde_json::to_string_pretty(report)? + "\n",
-        Output::Yaml => yaml::to_string(report)?,
-    })
+    Ok(Answer { text: args.output.render(&report, table::render)?, code: code(&report) })
 }
 
 /// What could not be asked is worse than what was found: nobody may read it as "all is well but for this".
@@ -170,6 +140,7 @@ mod tests {
     use super::*;
     use crate::domain::{AccountSid, E164, PhoneNumberSid};
     use crate::plan::audit::{AccountReport, Counts, Finding, FindingKind, Idle, NumberDetail, Obstacle, Summary};
+    use crate::yaml;
 
     /// One account, which was not audited because of this; with a number of no mark.
     fn report(obstacle: Option<Obstacle>) -> Report {
@@ -228,7 +199,7 @@ mod tests {
     #[test]
     fn what_is_printed_is_what_was_asked_for() {
         let report = report(None);
-        let printed = |output| render(&report, output).unwrap();
+        let printed = |output: Output| output.render(&report, table::render).unwrap();
         let (table, wide) = (printed(Output::Table), printed(Output::Wide));
         assert!(table.contains("Nothing is wrong") && !table.contains("Fax"), "{table}");
         assert!(wide.contains("Nothing is wrong") && wide.contains("Fax"), "{wide}");

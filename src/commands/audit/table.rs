@@ -2,33 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::commands::output::{columns, printable};
 use crate::plan::audit::{AccountReport, Finding, FindingKind, NumberDetail, Report};
-
-/// Columns with a space between them, as kubectl prints them; empty cells are `-`.
-fn columns(head: &[&str], rows: &[Vec<String>]) -> String {
-    let cell = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
-    let mut all = vec![head.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>()];
-    all.extend(rows.iter().map(|row| row.iter().map(|text| cell(text)).collect()));
-    let widths: Vec<_> = (0..head.len())
-        .map(|column| all.iter().filter_map(|row| row.get(column)).map(|t| t.chars().count()).max().unwrap_or(0))
-        .collect();
-    let mut text = String::new();
-    for row in all {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            line.push_str(cell);
-            line.extend(std::iter::repeat_n(' ', width.saturating_sub(cell.chars().count()) + 3));
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
-}
-
-/// Control characters do not reach the terminal: labels are written by whoever has the account.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
 
 /// The report: accounts, then findings; `wide` with tags and labels, and with what is only counted otherwise.
 pub(super) fn render(report: &Report, wide: bool) -> String {
