@@ -75,7 +75,8 @@ pub struct RunArgs {
     #[arg(long, env = "CPN_MAX_PURCHASES_PER_HOUR", default_value_t = 30)]
     pub max_purchases_per_hour: u32,
 
-    /// How long something that was sent to Twilio may still take effect. Nothing is decided on its absence before.
+    /// How long something that was sent to Twilio may still take effect and then be missing from lists. Nothing is decided on its
+    /// absence before.
     #[arg(long, env = "CPN_SETTLE_WINDOW", default_value = "2m", value_parser = parse_duration)]
     pub settle_window: Duration,
 

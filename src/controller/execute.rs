@@ -391,6 +391,7 @@ impl Pass<'_> {
         // else has made of the number.
         let since = if holds(Rule::SendFence) { self.looked_at } else { context.now().boot };
         let fence = Fence::new(context.clock.clone(), since.after(context.settings.send_within));
+        self.observed.learn_updating(context.now().boot);
         let result = context.twilio.update(&credentials, sid, fields, &fence).await;
         drop(permit);
         if let Some(number) = self.ended(&account, &fingerprint, result) {

@@ -242,13 +242,16 @@ impl Life<'_, '_> {
             Step::Save { claim, held, .. } => self.save(claim, held, Some(situation)),
             Step::Stamp { claim, post } => self.stamp(claim, post, situation),
             Step::Post(post) => self.post(&post),
-            Step::Update { sid, fields, drift } => match self.answer("UpdateIncomingPhoneNumber") {
-                Err(trouble) => self.trouble(trouble),
-                Ok(()) => {
-                    let number = IncomingNumber { sid, ..self.incoming() };
-                    self.observed.learn_update(number, &fields, drift, self.now.boot);
+            Step::Update { sid, fields, drift } => {
+                self.observed.learn_updating(self.now.boot);
+                match self.answer("UpdateIncomingPhoneNumber") {
+                    Err(trouble) => self.trouble(trouble),
+                    Ok(()) => {
+                        let number = IncomingNumber { sid, ..self.incoming() };
+                        self.observed.learn_update(number, &fields, drift, self.now.boot);
+                    }
                 }
-            },
+            }
             Step::ReadDiscovery | Step::ReadLedger if self.choices.rarely() => self.observed.unread = Some("something"),
             Step::ReadDiscovery => self.observed.crd_stays = Some(self.choices.of(4) != 1),
             Step::ReadLedger => {

@@ -204,13 +204,14 @@ fn observe(desired: &Desired, observed: &Observed, held: &Held, wish: Result<&Wi
         return Plan::rest(next, record::in_service(number, wish));
     }
     let names = differences.iter().map(|(f, _)| f.to_string()).collect::<Vec<_>>().join(", ");
+    let inbound = wiring(desired, observed).is_some_and(|wiring| wiring.inbound);
     if desired.suspend {
         let message = format!(
             "{} is not as wanted at Twilio ({names}); nothing is changed while spec.suspend is true",
             held.number
         );
-        let inbound = wiring(desired, observed).is_some_and(|wiring| wiring.inbound);
-        let kind = if inbound { Kind::Available } else { Kind::Suspended };
+        let marked = number.mark().is_some_and(|mark| desired.is_mine(&mark));
+        let kind = if inbound && marked { Kind::Available } else { Kind::Suspended };
         return Plan::rest(next, Situation::new(kind, message));
     }
     let drift = drifted(desired, observed, wish);
@@ -225,7 +226,9 @@ fn observe(desired: &Desired, observed: &Observed, held: &Held, wish: Result<&Wi
         );
         return Plan::blocked(now, setback::PROBE, Situation::new(Kind::DriftContested, message));
     }
-    let kind = if in_service_before(observed) { Kind::Rewiring } else { Kind::ConfiguringNumber };
+    // In a moment it serves again; unless that moment does not come.
+    let soon = inbound || !(observed.updated || observed.stopping);
+    let kind = if in_service_before(observed) && soon { Kind::Rewiring } else { Kind::ConfiguringNumber };
     let situation = Situation::new(kind, format!("setting {names} of {}", held.number));
     if observed.updated {
         // Twilio took the update and shows something else: trying again at once would be a hot loop.

@@ -30,22 +30,26 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, now: Now) -> Plan {
     }
     match observed.claim.as_ref().filter(|c| c.unsettled()) {
         Some(claim) => unresolved(desired, observed, claim, now),
-        // What was settled was looked for then. Where nothing ever was claimed, an earlier life may have left a number.
-        None if observed.claim.is_none() => never_claimed(desired, observed, now),
+        // What was settled was looked for then. Where nothing was sent yet, an earlier life may have left a number.
+        None if observed.claim.as_ref().is_none_or(Claim::announced) => never_sent(desired, observed, now),
         None => let_go(None),
     }
 }
 
 /// Nothing is known of a number: the account's list tells whether one carries this resource's tag, as far as it can be read now.
-fn never_claimed(desired: &Desired, observed: &Observed, now: Now) -> Plan {
+fn never_sent(desired: &Desired, observed: &Observed, now: Now) -> Plan {
     let situation = || Situation::new(Kind::Releasing, "looking whether the account holds a number of this resource");
+    if observed.settled_at() > now.boot && holds(Rule::LetGoAfterWindow) {
+        let message = "an earlier life of this resource sent a purchase that may still take effect; waiting before the resource is let go";
+        return Plan::rest(observed.settled_at(), Situation::new(Kind::DeletionResolving, message));
+    }
     match setback::credentials(desired, observed, None, now) {
         Err(plan @ Plan::Act { .. }) => return plan,
         Err(_) => return let_go(None),
         Ok(_) if observed.trouble.is_some() => return let_go(None),
         Ok(_) => {}
     }
-    let after = observed.recent(desired, now);
+    let after = observed.settled_at().max(observed.recent(desired, now));
     match observed.list_after(after) {
         None => Plan::act(Step::List { after, periodic: false }, situation()),
         Some(list) => tagged(desired, observed, list, &desired.tags, None, now),
@@ -187,7 +191,9 @@ fn blind(
 }
 
 fn waiting_for_window(observed: &Observed, held: &Held, now: Now) -> Option<Plan> {
-    let until = observed.settled_at();
+    // Whoever takes the number over next is not to be overwritten by what this resource sent last.
+    let updated = observed.memory.update_sent.map(|sent| sent.after(observed.window));
+    let until = observed.settled_at().max(updated.unwrap_or_default());
     (until > now.boot && holds(Rule::LetGoAfterWindow)).then(|| {
         let sent = match &observed.claim {
             Some(claim) if claim.releasing > 0 => "a release was sent before: it may have taken effect, or still do",

@@ -87,6 +87,8 @@ pub struct Memory {
     pub sight: Option<(claim::Identity, Moment)>,
     /// When the last answer (or its absence) to something sent came.
     pub answered_at: Option<Moment>,
+    /// When an update of the number was sent that has had no answer of which it is known what became.
+    pub update_sent: Option<Moment>,
     /// Until when a stamp of an earlier life of this resource may still take effect.
     pub ledger_until: Option<Moment>,
     /// Lists after the window that did not have the claimed number, and when the last of them began.
@@ -454,6 +456,8 @@ impl Observed {
     pub fn learn_stamp(&mut self, claim: Claim, post: Post, now: Moment) {
         self.claim = Some(claim);
         self.sight(now);
+        // Who was there before it may have been seen long ago: this pass may have stood still.
+        self.owners = None;
         self.stamp = Some(StampView::Ready(post));
     }
 
@@ -533,10 +537,16 @@ impl Observed {
         self.sight(now);
     }
 
+    /// Folds in that an update of the number is about to be sent.
+    pub fn learn_updating(&mut self, now: Moment) {
+        self.memory.update_sent = Some(now);
+    }
+
     /// Folds in a completed update of the number.
     pub fn learn_update(&mut self, number: IncomingNumber, fields: &[(Field, String)], drift: bool, now: Moment) {
         self.accepted = true;
         self.updated = true;
+        self.memory.update_sent = None;
         self.number = Some(number);
         if drift {
             self.memory.repairs.extend(fields.iter().map(|(field, _)| (*field, now)));

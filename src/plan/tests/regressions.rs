@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::lives::{a_bought as bought, release, stop_after_release_stamp, stop_after_stamp, until};
 use super::pass::{Pass, Turn, run};
 use super::twilio::CallFault;
-use super::world::{Fault, World, account, credentials, key, number, search};
+use super::world::{Fault, WINDOW, World, account, credentials, key, number, search};
 use crate::api::v1alpha1::{ClaimOutcome, DeletionPolicy, Origin};
 use crate::api::{FORGET_NUMBER, REQUESTED_AT};
 use crate::domain::{Class, InstallationId, Moment};
@@ -401,4 +401,125 @@ fn a_list_grows_old_also_within_a_pass() {
     let announced = crate::plan::Claim::announce(number(2), tag, account(1), 1, Vec::new());
     observed.learn_saved(Some(announced), None, &desired, at(1_030).boot);
     assert_eq!(observed.owners, None, "who is there is asked again after the announcement");
+}
+
+/// The other resource is there again before anything is written: what was seen of it before a standstill counts no more.
+#[test]
+fn a_number_whose_resource_came_back_during_a_standstill_is_not_taken_over() {
+    for last in ["owners", "rivals", "stamp", "get"] {
+        let mut w = World::new();
+        let (label, now) = (w.label("b", false), w.now);
+        w.twilio.give(&account(1), &number(9), &label, now);
+        w.apply("a", serde_json::json!({"phoneNumber": number(9).as_str(), "adoptionPolicy": "IfOwned"}));
+        let mut pass = Pass::begin(&mut w, 0, &key("a")).unwrap();
+        let done = |w: &World, name: &str| w.log.last().is_some_and(|l| l.ends_with(name));
+        for name in ["announce", last] {
+            while !done(&w, name) {
+                assert_eq!(pass.turn(&mut w), Turn::On, "{last}: {}", w.log.join("\n"));
+            }
+        }
+        w.advance(Duration::from_secs(3600));
+        w.apply("b", search());
+        for _ in 0..3 {
+            drop(run(&mut w, 1, &key("b")));
+        }
+        assert_eq!(w.holds("b"), Some(number(9)));
+        while pass.turn(&mut w) == Turn::On {}
+        until(&mut w, |w| w.reason("a") == "NumberClaimedElsewhere").unwrap();
+        let theirs = w.defaults.installation.tag("clinic", "b");
+        let labels: Vec<_> = w.twilio.updates.iter().map(|(_, _, after)| after.clone()).collect();
+        assert!(labels.iter().all(|l| l.contains(theirs.as_str())), "{last}: {labels:?}");
+    }
+}
+
+/// A list, or what an earlier life sent, is waited for as where nothing was announced.
+#[test]
+fn a_number_of_an_earlier_life_is_looked_for_also_where_another_one_was_announced() {
+    let mut w = World::new();
+    let (label, now) = (w.label("a", false), w.now);
+    w.twilio.give(&account(1), &number(9), &label, now);
+    w.apply("a", search());
+    let mut pass = Pass::begin(&mut w, 0, &key("a")).unwrap();
+    while w.status("a").claim.is_none() {
+        assert_eq!(pass.turn(&mut w), Turn::On);
+    }
+    assert_eq!(w.status("a").claim.unwrap().attempts, 0);
+    w.delete("a");
+    until(&mut w, |w| w.gone("a")).unwrap();
+    let told = w.log.iter().any(|l| l.contains("let go") && l.contains(number(9).as_str()));
+    assert!(told, "{}", w.log.join("\n"));
+}
+
+#[test]
+fn a_resource_that_waits_for_what_its_earlier_life_sent_waits_for_it_when_it_is_deleted_too() {
+    let mut w = World::new();
+    w.apply("a", search());
+    stop_after_stamp(&mut w);
+    let sent = w.now.boot;
+    w.strip_and_apply("a");
+    // It finds its earlier life's stamp in the ledger, and waits.
+    let mut passes = 0;
+    while w.reason("a") != "ResolvingPurchase" {
+        let Turn::Ended(at) = run(&mut w, 0, &key("a")) else { panic!("gone") };
+        let wait = at.until(w.now.boot);
+        w.advance(wait);
+        passes += 1;
+        assert!(passes < 10, "{}", w.log.join("\n"));
+    }
+    w.delete("a");
+    until(&mut w, |w| w.gone("a")).unwrap();
+    assert!(w.now.boot.since(sent) >= WINDOW, "{:?}", w.now.boot.since(sent));
+}
+
+/// Nothing is repaired, so nobody may read that it serves under its own name.
+#[test]
+fn a_suspended_resource_whose_number_lost_its_mark_is_not_ready() {
+    let mut w = bought();
+    w.edit("a", |o| o.spec.suspend = true);
+    until(&mut w, |w| w.condition("a", "Paused").is_some()).unwrap();
+    assert!(w.ready("a"));
+    let number = w.holds("a").unwrap();
+    w.twilio.by_number(&number).unwrap().friendly_name = "Front desk".to_owned();
+    w.annotate("a", REQUESTED_AT, "1");
+    until(&mut w, |w| !w.ready("a")).unwrap();
+    assert_eq!(w.reason("a"), "Suspended");
+    w.edit("a", |o| o.spec.suspend = false);
+    until(&mut w, |w| w.ready("a")).unwrap();
+}
+
+/// Another program answers each repair with its own URL: messages go there, whatever is tried.
+#[test]
+fn a_number_whose_repair_does_not_last_is_not_ready_meanwhile() {
+    let mut w = bought();
+    let number = w.holds("a").unwrap();
+    w.twilio.by_number(&number).unwrap().sms_url = "https://elsewhere.example.com".to_owned();
+    w.twilio.keeps_sms_url = true;
+    w.annotate("a", REQUESTED_AT, "1");
+    let Turn::Ended(_) = run(&mut w, 0, &key("a")) else { panic!() };
+    assert!(w.twilio.calls["UpdateIncomingPhoneNumber"] == 1, "{}", w.log.join("\n"));
+    assert_eq!(w.condition("a", "InboundSms").unwrap().0, "False");
+    assert_eq!(w.condition("a", "Ready").unwrap(), ("False".to_owned(), "ConfiguringNumber".to_owned()));
+}
+
+/// Whoever takes the number over next must not be overwritten by what this resource sent last.
+#[test]
+fn a_resource_whose_last_update_had_no_answer_is_let_go_when_it_can_have_no_effect_any_more() {
+    for fault in [CallFault::LostAfter, CallFault::LostBefore, CallFault::Late] {
+        let mut w = bought();
+        w.advance(WINDOW);
+        let number = w.holds("a").unwrap();
+        w.twilio.by_number(&number).unwrap().sms_url = "https://elsewhere.example.com".to_owned();
+        w.annotate("a", REQUESTED_AT, "1");
+        let mut pass = Pass::begin(&mut w, 0, &key("a")).unwrap();
+        while !w.log.last().is_some_and(|l| l.ends_with("get")) {
+            assert_eq!(pass.turn(&mut w), Turn::On, "{}", w.log.join("\n"));
+        }
+        let (step, sent) = (w.step, w.now.boot);
+        w.faults.insert(step, Fault::Call(fault));
+        while pass.turn(&mut w) == Turn::On {}
+        assert!(w.log.iter().any(|l| l.contains(" update !!")), "{}", w.log.join("\n"));
+        w.delete("a");
+        until(&mut w, |w| w.gone("a")).unwrap();
+        assert!(w.now.boot.since(sent) >= WINDOW, "{fault:?}: {:?}", w.now.boot.since(sent));
+    }
 }

@@ -76,6 +76,8 @@ pub struct Twilio {
     pub suspended: bool,
     /// Answers every release with a refusal.
     pub keeps: bool,
+    /// Takes every update, and another program sets `SmsUrl` back before it is answered.
+    pub keeps_sms_url: bool,
     pub made: u32,
 }
 
@@ -262,7 +264,11 @@ impl Twilio {
             return Err(trouble(operation, Meaning::RefusedOtherwise, Class::NotFound));
         };
         let before = stored.number.friendly_name.clone();
+        let webhook = stored.number.sms_url.clone();
         set(&mut stored.number, fields);
+        if self.keeps_sms_url {
+            stored.number.sms_url = webhook;
+        }
         let after = stored.number.friendly_name.clone();
         self.updates.push((stored.number.phone_number.clone(), before, after));
         Ok(stored.number.clone())
