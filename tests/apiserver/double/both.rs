@@ -113,6 +113,12 @@ impl Side {
         whole
     }
 
+    /// Whether an answer is the object as it was seen last.
+    fn has_seen(&self, path: &str, answer: &Value) -> bool {
+        let version = text(answer, "/metadata/resourceVersion");
+        self.seen.get(&object_path(path)).is_some_and(|seen| seen.versions.last() == Some(&version))
+    }
+
     /// Remembers an object that was answered.
     fn see(&mut self, path: &str, answer: &Value) {
         let (name, uid) = (text(answer, "/metadata/name"), text(answer, "/metadata/uid"));
@@ -242,9 +248,16 @@ impl Both {
     /// # Errors
     /// With both answers when they differ.
     pub async fn call(&mut self, method: &str, path: &str, body: &Value) -> Result<Answer, Box<dyn Error>> {
-        let real = self.real(method, path, &self.of_real.body(path, body)).await?;
+        let body_of_real = self.of_real.body(path, body);
+        let mut real = self.real(method, path, &body_of_real).await?;
         let body_of_double = bytes(&self.of_double.body(path, body));
         let double = self.double.answer(method, path, &body_of_double, NOW);
+        // Seen once in some hundred runs: a patch that changes nothing and names an old version is taken at first, and wrote
+        // nothing. The real one's cache is behind then; asked again it has to answer as the double does.
+        if (method, real.0, double.0) == ("PATCH", 200, 409) && self.of_real.has_seen(path, &real.1) {
+            self.log.push(format!("{method} {path}: taken without effect at first"));
+            real = self.real(method, path, &body_of_real).await?;
+        }
         let line = format!("{method} {path} {body}");
         let mut named = Vec::new();
         for ((code, answer), side) in [(double, &mut self.of_double), (real, &mut self.of_real)] {
