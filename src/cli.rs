@@ -98,6 +98,12 @@ pub struct RunArgs {
     #[arg(long, env = "CPN_USAGE_INTERVAL", default_value = "6h", value_parser = parse_interval)]
     pub usage_interval: Duration,
 
+    /// How often it is looked at, for each account, whether a Messaging Service takes a number's messages, whether carriers let
+    /// through what it sends, and whether the account is a trial one; 0: never, and `InboundSms` and `OutboundSms` rest on the
+    /// number alone. With the default four calls a day and account, and four for each Messaging Service.
+    #[arg(long, env = "CPN_MESSAGING_INTERVAL", default_value = "12h", value_parser = parse_interval)]
+    pub messaging_interval: Duration,
+
     /// How many resources are worked on at once.
     #[arg(long, env = "CPN_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub concurrency: u16,

@@ -81,6 +81,9 @@ impl Config {
         if !args.usage_interval.is_zero() && args.usage_interval < Duration::from_secs(1) {
             return Err(wrong("--usage-interval", "the shortest is 1s; 0 turns usage and prices in status off"));
         }
+        if !args.messaging_interval.is_zero() && args.messaging_interval < Duration::from_secs(1) {
+            return Err(wrong("--messaging-interval", "the shortest is 1s; 0 turns it off"));
+        }
         if let Some(url) = args.default_sms_webhook_url.as_deref().filter(|url| !url.is_empty()) {
             let parsed = Url::parse(&url.replace("{namespace}", "n").replace("{name}", "n"));
             let parsed = parsed
@@ -108,6 +111,7 @@ impl Config {
                 namespaces: namespaces(&args.namespaces),
                 operator_namespace,
                 usage_interval: args.usage_interval,
+                messaging_interval: args.messaging_interval,
                 concurrency: args.concurrency,
                 instance: args.instance.clone().unwrap_or_else(|| instance.to_owned()),
             },
@@ -197,6 +201,7 @@ mod tests {
         assert!(config.settings.namespaces.is_empty());
         assert_eq!(config.audit_interval, Duration::from_secs(24 * 3600));
         assert_eq!(config.settings.usage_interval, Duration::from_secs(6 * 3600));
+        assert_eq!(config.settings.messaging_interval, Duration::from_secs(12 * 3600));
     }
 
     #[test]
@@ -228,6 +233,7 @@ mod tests {
             (&["--installation-id", "p", "--observe-interval", "10ms"], "--observe-interval"),
             (&["--installation-id", "p", "--audit-interval", "10ms"], "--audit-interval"),
             (&["--installation-id", "p", "--usage-interval", "10ms"], "--usage-interval"),
+            (&["--installation-id", "p", "--messaging-interval", "10ms"], "--messaging-interval"),
             (
                 &["--installation-id", "p", "--default-sms-webhook-url", "http://example.com"],
                 "--default-sms-webhook-url",

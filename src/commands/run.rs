@@ -48,7 +48,7 @@ pub async fn run(args: &RunArgs, clock: SharedClock, stop: CancellationToken) ->
     let (context, ends) = Context::new(kube, twilio, clock, config.settings, metrics, salt, stop.clone());
     // Beside the passes: nobody waits for it, and it ends with the context's stop.
     let audit = tokio::spawn(controller::audit::run(Arc::clone(&context), config.audit_interval));
-    let figures = tokio::spawn(controller::figures::run(Arc::clone(&context)));
+    let beside = tokio::spawn(controller::beside::run(Arc::clone(&context)));
     let controller = tokio::spawn(controller::run(context, ends, Arc::clone(&readiness)));
     let told = tokio::spawn({
         let (stop, readiness) = (stop.clone(), Arc::clone(&readiness));
@@ -61,7 +61,7 @@ pub async fn run(args: &RunArgs, clock: SharedClock, stop: CancellationToken) ->
     controller.await.context("the controller ended unexpectedly")?;
     told.abort();
     audit.abort();
-    figures.abort();
+    beside.abort();
     admin_stop.cancel();
     admin.await.context("the admin endpoints ended unexpectedly")??;
     tracing::info!("stopped");

@@ -16,9 +16,9 @@ use crate::telemetry::Metrics;
 use crate::twilio;
 
 use super::accounts::Accounts;
-use super::figures;
 use super::ledger::Ledger;
 use super::memory::Memories;
+use super::{figures, reach};
 
 /// How the controller behaves.
 #[derive(Debug, Clone)]
@@ -37,6 +37,8 @@ pub struct Settings {
     pub operator_namespace: String,
     /// How often usage and prices are read; zero: never.
     pub usage_interval: Duration,
+    /// How often Messaging Services, registrations and the account itself are looked at; zero: never.
+    pub messaging_interval: Duration,
     /// How many resources are worked on at once.
     pub concurrency: u16,
     /// Who writes events: the pod's name.
@@ -59,6 +61,8 @@ pub struct Context {
     pub accounts: Accounts,
     /// Usage and prices, as they were read last.
     pub figures: figures::Store,
+    /// What stands between numbers and their messages, as it was read last.
+    pub reach: reach::Store,
     /// What is remembered between passes.
     pub memories: Memories,
     /// Every resource, as the watches last told: one store for each namespace that is served, or one for all.
@@ -116,6 +120,7 @@ impl Context {
             ledger,
             accounts,
             figures: figures::Store::default(),
+            reach: reach::Store::default(),
             memories,
             stores,
             metrics,

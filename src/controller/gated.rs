@@ -12,8 +12,17 @@ use super::accounts::{Accounts, Closed, Lane, Permit};
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Operations that may be refused to good credentials: that is no reason to close the gate to them.
-const BESIDE_THE_POINT: [&str; 4] =
-    ["FetchPhoneNumberCountry", "FetchMessagingCountry", "ListUsageRecordThisMonth", "ListMessage"];
+const BESIDE_THE_POINT: [&str; 9] = [
+    "FetchAccount",
+    "FetchPhoneNumberCountry",
+    "FetchMessagingCountry",
+    "ListUsageRecordThisMonth",
+    "ListMessage",
+    "ListService",
+    "ListPhoneNumber",
+    "ListUsAppToPerson",
+    "ListTollfreeVerification",
+];
 
 /// The gates, and what it takes to wait at them.
 pub(super) struct Gated<'a> {

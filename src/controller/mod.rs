@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod beside;
 pub mod context;
 pub mod error;
 mod events;
@@ -15,6 +16,7 @@ mod guards;
 pub mod ledger;
 pub mod memory;
 mod pass;
+pub mod reach;
 pub mod reconcile;
 mod run;
 pub(crate) mod secrets;

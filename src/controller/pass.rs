@@ -63,6 +63,9 @@ impl<'a> Pass<'a> {
             }
             None => figures::View::Unread,
         };
+        if let Some(held) = &observed.held {
+            observed.reach = context.reach.of(&held.account, &held.sid, now.boot);
+        }
         if let Some(claim) = observed.claim.as_ref().filter(|c| c.stands()) {
             context.memories.reserve(&claim.number, &desired.key);
         }

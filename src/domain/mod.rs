@@ -4,6 +4,7 @@
 //! No I/O, no clock, no Kubernetes and no Twilio here.
 
 pub mod capabilities;
+pub mod messaging;
 pub mod money;
 pub mod number;
 pub mod numbering;
@@ -16,6 +17,7 @@ pub mod usage;
 pub mod webhook;
 
 pub use capabilities::{Capabilities, Capability};
+pub use messaging::{MessagingService, Registration};
 pub use money::{Currency, MessagePrice, MessagePrices, Money, NumberPrices};
 pub use number::{AvailableNumber, Field, IncomingNumber, NumberType, Purchase, Regulatory, Search, Setup};
 pub use phone_number::{CountryCode, E164};

@@ -4,7 +4,7 @@
 //! written with whatever a pass writes. What could not be read stays as it was, with its age beside it, and is told by a
 //! condition of its own.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::count::Count;
 use super::price_list::PriceList;
+use super::turn::{self, RETRY};
 use super::{AccountList, Observed};
 use crate::api::conditions::{ConditionType, Reason, Truth, Wanted};
 use crate::api::v1alpha1::{ClinicPhoneNumberStatus, Usage, UsageScope};
@@ -22,12 +23,8 @@ use crate::domain::{MessagePrice, MessageUsage, Moment, Money, Month, Now, Phone
 /// (<https://support.twilio.com/hc/en-us/articles/360039439773-Getting-started-with-the-Twilio-Console-Usage-page>). The
 /// account is the one that is chosen in the Console.
 pub const BILLING_URL: &str = "https://www.twilio.com/console/usage";
-/// What was not read is tried again after this time, then more and more rarely.
-const RETRY: Duration = Duration::from_secs(15 * 60);
 /// Readings of a new month come within this time of its beginning, each account at its own: it begins for all at once.
 const NEW_MONTH: Duration = Duration::from_secs(20 * 60);
-/// A number that was just acquired waits this long at most; so do several that come one after another.
-const NEWCOMER: Duration = Duration::from_secs(60);
 
 /// What is known of one account.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -126,40 +123,12 @@ pub fn rent(list: &AccountList, prices: &PriceList<Money>) -> Option<Money> {
     all.try_fold(first, |sum, price| sum.plus(&price?))
 }
 
-/// When an account was read last, for whom, and when it is read again.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Turn {
-    /// When it was read last.
-    pub read_at: Moment,
-    /// When it is read again.
-    pub due: Moment,
-    /// Readings in a row that failed.
-    pub failures: u32,
-    /// The numbers that it was read for, and what was asked of each.
-    pub asked: HashSet<(PhoneNumberSid, UsageScope)>,
-}
-
-impl Turn {
-    /// Whether it is time. A number that nobody asked for last time has figures soon, and not an interval later; one that
-    /// could not be found then does not come sooner for that.
-    pub fn is_due(&self, now: Moment, mut asked: impl Iterator<Item = (PhoneNumberSid, UsageScope)>) -> bool {
-        let newcomer =
-            self.failures == 0 && now.since(self.read_at) >= NEWCOMER && asked.any(|one| !self.asked.contains(&one));
-        self.due <= now || newcomer
-    }
-}
-
 /// When an account is read again. `spread`, from 0 to 1, is the account's own.
 ///
 /// A month that has begun is read soon; what could not be read, `failures` times in a row, is tried earlier than an interval.
 pub fn next(now: Now, interval: Duration, spread: f64, month: Month, failures: u32) -> Moment {
-    if failures > 0 {
-        let wait = RETRY.saturating_mul(1_u32.checked_shl(failures - 1).unwrap_or(u32::MAX));
-        return now.boot.after(wait.min(interval));
-    }
-    // Longer by up to a tenth, so that accounts that are read together come apart.
-    let usual = now.boot.after(interval.mul_f64(0.1_f64.mul_add(spread, 1.0)));
-    let Some(end) = month.end() else { return usual };
+    let usual = turn::next(now.boot, interval, spread, failures);
+    let Some(end) = month.end().filter(|_| failures == 0) else { return usual };
     let left = u64::try_from(end.as_second() - now.wall.as_second()).unwrap_or_default();
     let turn = if left == 0 {
         // Twilio still told of the month before.
@@ -292,35 +261,6 @@ mod tests {
                 assert!(*readings <= most, "{readings} on {day}, {spread}");
             }
             assert!(days.len() > 55, "{spread}");
-        }
-    }
-
-    #[test]
-    fn what_failed_is_tried_earlier_and_then_more_rarely_never_later_than_an_interval() {
-        let now = at("2026-11-15T12:00:00Z");
-        let waits: Vec<_> = [1, 2, 3, 9, 40, u32::MAX]
-            .map(|failures| next(now, hours(6), 0.3, november(), failures).since(now.boot))
-            .to_vec();
-        assert_eq!(waits, [RETRY, RETRY * 2, RETRY * 4, hours(6), hours(6), hours(6)]);
-        assert_eq!(next(now, Duration::from_secs(60), 0.3, november(), 1).since(now.boot), Duration::from_secs(60));
-    }
-
-    #[test]
-    fn a_newcomer_is_read_soon_and_a_number_that_is_not_there_no_sooner() {
-        let second = |n: u64| Moment::since_boot(Duration::from_secs(n));
-        let one = (sid(CA), UsageScope::Account);
-        let turn = Turn { read_at: second(1000), due: second(9000), failures: 0, asked: HashSet::from([one.clone()]) };
-        let due = |turn: &Turn, at: u64, asked: &[(PhoneNumberSid, UsageScope)]| {
-            turn.is_due(second(at), asked.iter().cloned())
-        };
-        // It was asked for, whether it was found or not.
-        let alone = std::slice::from_ref(&one);
-        assert!(!due(&turn, 8999, alone) && due(&turn, 9000, alone));
-        for other in [(sid(GB), UsageScope::Account), (sid(CA), UsageScope::Number)] {
-            let both = [one.clone(), other];
-            assert!(!due(&turn, 1059, &both) && due(&turn, 1060, &both));
-            let failed = Turn { failures: 1, ..turn.clone() };
-            assert!(!due(&failed, 8999, &both), "an account that cannot be read is not asked more often");
         }
     }
 

@@ -10,6 +10,7 @@ use crate::api::v1alpha1::Origin;
 use crate::domain::{Field, Meaning, Moment, Now};
 
 use super::observed::{Checked, CredentialsView};
+use super::reach::Reach;
 use super::wiring::{look_at, wiring};
 use super::{
     Claim, Desired, Held, Kind, Note, Observed, Plan, Rule, Situation, Step, Wish, by_hand, holds, record, setback,
@@ -39,7 +40,10 @@ fn due(desired: &Desired, observed: &Observed) -> Moment {
     let memory = &observed.memory;
     let blind = observed.reported.blind;
     let given_up = observed.given_up(desired);
-    if observed.asked(desired) || !fulfilled(desired, observed) || memory.suspect || given_up || blind {
+    // What was learnt beside the passes is told with the number in sight: mostly in the list that is there.
+    let learnt =
+        memory.checked.as_ref().map_or_else(|| observed.reach != Reach::default(), |c| c.reach != observed.reach);
+    if observed.asked(desired) || !fulfilled(desired, observed) || memory.suspect || given_up || blind || learnt {
         return Moment::default();
     }
     match &memory.checked {
@@ -334,6 +338,7 @@ pub fn remember(desired: &Desired, observed: &mut Observed, kind: Kind, now: Now
         observed.memory.checked = Some(Checked {
             generation: desired.generation,
             requested_at: desired.requested_at.clone(),
+            reach: observed.reach.clone(),
             at: seen_at(observed, now),
         });
     }

@@ -23,6 +23,7 @@ pub mod list;
 pub mod observed;
 pub mod price;
 pub mod price_list;
+pub mod reach;
 mod record;
 mod refusal;
 mod resolve;
@@ -33,6 +34,7 @@ pub mod situation;
 pub mod status;
 pub mod step;
 pub mod telling;
+pub mod turn;
 mod wiring;
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use crate::domain::{
 };
 
 use super::fuse::Admission;
+use super::reach::{self, Reach};
 use super::refusal::{self, Refusal};
 use super::{AccountList, Claim, Desired, Kind, ObjectKey, Post, Rule, Situation, broken, claim, figures, holds};
 
@@ -60,6 +61,10 @@ pub struct Reported {
     pub out_of_service: Option<Situation>,
     /// Whether `InboundSms` is True.
     pub inbound: bool,
+    /// The reasons of `InboundSms` and `OutboundSms`, where they rest on what is read beside the passes.
+    pub inbound_reason: Option<Reason>,
+    /// As above.
+    pub outbound_reason: Option<Reason>,
     /// Whether `Observed` is False.
     pub blind: bool,
     /// Whether status says that a person is to choose.
@@ -73,6 +78,8 @@ pub struct Checked {
     pub generation: i64,
     /// The annotation that it answered.
     pub requested_at: Option<String>,
+    /// What was known to stand between the number and its messages.
+    pub reach: Reach,
     /// When.
     pub at: Moment,
 }
@@ -256,6 +263,8 @@ pub struct Observed {
     pub place: Option<AvailableNumber>,
     /// Prices and usage, read beside the passes.
     pub figures: figures::View,
+    /// What stands between the number and its messages, read beside the passes.
+    pub reach: Reach,
 }
 
 impl Observed {
@@ -285,6 +294,8 @@ impl Observed {
                 .into_iter()
                 .find_map(stalled),
             inbound: is_true(&status.conditions, ConditionType::InboundSms),
+            inbound_reason: reach::reason(&status.conditions, ConditionType::InboundSms),
+            outbound_reason: reach::reason(&status.conditions, ConditionType::OutboundSms),
         };
         if let Err(problem) = observed.read_status(status) {
             observed.corrupt = Some(format!(

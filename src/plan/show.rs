@@ -5,6 +5,7 @@ use crate::api::v1alpha1::Origin;
 use crate::domain::Meaning;
 
 use super::observed::CredentialsView;
+use super::reach::{self, Verdict};
 use super::wiring::{look_at, wiring};
 use super::{Desired, Kind, Observed, Situation, telling};
 
@@ -112,43 +113,16 @@ impl Situation {
                     }
                 }
                 Some(wiring) => {
-                    let fields = wiring.wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-                    if !wiring.sms {
-                        set(
-                            ConditionType::InboundSms,
-                            Truth::False,
-                            Reason::NotCapable,
-                            "the number has no SMS capability",
-                        );
-                        set(
-                            ConditionType::OutboundSms,
-                            Truth::False,
-                            Reason::NotCapable,
-                            "the number has no SMS capability",
-                        );
-                    } else {
-                        if wiring.inbound {
-                            set(
-                                ConditionType::InboundSms,
-                                Truth::True,
-                                Reason::Wired,
-                                "incoming messages are sent to the webhook",
-                            );
-                        } else {
-                            set(
-                                ConditionType::InboundSms,
-                                Truth::False,
-                                Reason::NotWired,
-                                &format!("not as wanted at Twilio: {fields}"),
-                            );
-                        }
-                        set(
-                            ConditionType::OutboundSms,
-                            Truth::True,
-                            Reason::Capable,
-                            "the number has SMS capability; what carriers ask of senders is not checked",
-                        );
-                    }
+                    let mut tell = |kind, verdict| match verdict {
+                        Verdict::AsBefore => keep.push(kind),
+                        Verdict::Told(truth, reason, message) => set(kind, truth, reason, &message),
+                    };
+                    tell(ConditionType::InboundSms, reach::inbound(desired, observed, wiring));
+                    let seen = observed.held.as_ref().and_then(|held| look_at(observed, held));
+                    tell(
+                        ConditionType::OutboundSms,
+                        seen.map_or(Verdict::AsBefore, |number| reach::outbound(desired, observed, number, wiring)),
+                    );
                 }
             },
         }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::faults::FaultSpec;
+use super::services::Compliance;
 use super::state::{AccountPatch, AccountSpec, Behaviour, BuyOwned};
 use super::stock::StockLimit;
 use super::{InboundMessage, Response, Simulator};
@@ -49,6 +50,10 @@ pub(super) async fn answer(simulator: &Simulator, method: &Method, path: &str, b
                 strict: patch.strict.unwrap_or(now.strict),
             });
             ok(&simulator.behaviour())
+        }),
+        ("PUT", ["compliance"]) => read::<Compliance>(body).and_then(|states| {
+            simulator.put_compliance(states).map_err(|problem| (404, problem))?;
+            Ok((200, json!({})))
         }),
         ("GET", ["accounts"]) => Ok((200, accounts(simulator))),
         ("POST", ["accounts"]) => read_accounts(body)

@@ -181,15 +181,34 @@ impl Simulator {
                     "not delivered to sms_url: sms_application_sid is {application}, and Twilio ignores every sms_*_url then"
                 )));
             }
+            let service = world.services().find(|service| service.numbers.contains(&number.sid)).cloned();
+            let service = service.filter(|service| !service.on_number);
+            if let Some(service) = service.as_ref().filter(|service| service.inbound_url.is_empty()) {
+                return Err(undelivered(format!(
+                    "thrown away by Messaging Service {}, which has no URL and does not leave messages to the number's",
+                    service.sid
+                )));
+            }
             let hook = |url: &str, method: &str| Hook {
                 url: number.field(url).to_owned(),
                 method: number.method(method).to_owned(),
                 token: account.auth_token.clone(),
             };
-            if number.field("SmsUrl").is_empty() {
+            if service.is_none() && number.field("SmsUrl").is_empty() {
                 return Err(undelivered(format!("{} has no sms_url", message.to)));
             }
-            let fallback = hook("SmsFallbackUrl", "SmsFallbackMethod");
+            let (first, fallback) = match &service {
+                None => (hook("SmsUrl", "SmsMethod"), hook("SmsFallbackUrl", "SmsFallbackMethod")),
+                Some(service) => {
+                    let token = account.auth_token.clone();
+                    let first = Hook {
+                        url: service.inbound_url.clone(),
+                        method: service.inbound_method.clone(),
+                        token: token.clone(),
+                    };
+                    (first, Hook { url: String::new(), method: String::new(), token })
+                }
+            };
             let place = |phone: &str| {
                 let offer = E164::parse(phone).ok().and_then(|phone| world.stock.find(&phone));
                 let place = offer.as_ref().and_then(|offer| offer.place);
@@ -199,8 +218,8 @@ impl Simulator {
             };
             let to = place(message.to.as_str());
             let from = place(&message.from);
-            Ok(Received {
-                params: vec![
+            let membership = service.map(|service| ("MessagingServiceSid", service.sid.to_string()));
+            let mut params = vec![
                     ("ToCountry", to.0),
                     ("ToState", to.1),
                     ("ToCity", to.2),
@@ -220,9 +239,12 @@ impl Simulator {
                     ("NumMedia", "0".to_owned()),
                     ("NumSegments", segments),
                     ("ApiVersion", "2010-04-01".to_owned()),
-                ],
+                ];
+            params.extend(membership);
+            Ok(Received {
+                params,
                 sid,
-                hook: hook("SmsUrl", "SmsMethod"),
+                hook: first,
                 fallback: (!fallback.url.is_empty()).then_some(fallback),
             })
         })

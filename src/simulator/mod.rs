@@ -17,6 +17,7 @@ mod records;
 mod routes;
 mod search;
 mod serve;
+mod services;
 mod state;
 mod stock;
 mod store;
@@ -43,6 +44,7 @@ pub use faults::{Fault, FaultMatch, FaultSpec};
 use faults::{Faults, Subject};
 pub use inbound::{Delivery, InboundMessage};
 use routes::{Operation, Route};
+pub use services::Compliance;
 pub use state::{
     AccountPatch, AccountSpec, AccountStatus, AccountType, ApiKey, Behaviour, BuyOwned, Call, Direction, HeldSpec,
     KeyType, Ledger, LedgerEntry, Message, NumberRow,
@@ -351,6 +353,14 @@ impl Simulator {
     /// Changes an account; false when there is none.
     pub fn patch_account(&self, sid: &AccountSid, patch: AccountPatch) -> bool {
         self.change(|world, now| world.patch_account(sid, patch, now))
+    }
+
+    /// Sets what carriers have decided about campaigns and toll-free numbers.
+    ///
+    /// # Errors
+    /// When there is no such service or number; nothing is set then.
+    pub fn put_compliance(&self, states: Compliance) -> Result<(), String> {
+        self.change(|world, _| states.set(world))
     }
 
     /// The auth token of an account: what its webhooks are signed with.

@@ -6,8 +6,8 @@ use k8s_openapi::jiff::Timestamp;
 use super::state::{Account, AccountStatus, AccountType, ApiKey, Change, KeyType, World};
 use super::stock::Kind;
 use super::wire::{Answer, ApiError, Params, Request};
-use super::{numbers, records, search};
-use crate::domain::{AccountSid, ApiKeySid, E164, MessageSid, PhoneNumberSid};
+use super::{numbers, records, search, services};
+use crate::domain::{AccountSid, ApiKeySid, E164, MessageSid, MessagingServiceSid, PhoneNumberSid};
 
 /// An operation of Twilio's API.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,8 +48,89 @@ pub(super) enum Operation {
     MessagePrices,
     /// `/v1/Messaging/Countries/{country}`
     MessagePricesOf(String),
+    /// `/v1/Services…`
+    Service(ServiceCall),
+    /// `/v1/Tollfree/Verifications`
+    Verifications,
     /// Anything else, or a method that the path does not have.
     None(ApiError),
+}
+
+/// An operation on Messaging Services.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ServiceCall {
+    List,
+    Create,
+    Fetch(MessagingServiceSid),
+    Update(MessagingServiceSid),
+    Delete(MessagingServiceSid),
+    Numbers(MessagingServiceSid),
+    Number(MessagingServiceSid, PhoneNumberSid),
+    Join(MessagingServiceSid),
+    Leave(MessagingServiceSid, PhoneNumberSid),
+    Campaigns(MessagingServiceSid),
+}
+
+impl ServiceCall {
+    fn id(&self) -> &'static str {
+        match self {
+            Self::List => "ListService",
+            Self::Create => "CreateService",
+            Self::Fetch(_) => "FetchService",
+            Self::Update(_) => "UpdateService",
+            Self::Delete(_) => "DeleteService",
+            Self::Numbers(_) => "ListPhoneNumber",
+            Self::Number(..) => "FetchPhoneNumber",
+            Self::Join(_) => "CreatePhoneNumber",
+            Self::Leave(..) => "DeletePhoneNumber",
+            Self::Campaigns(_) => "ListUsAppToPerson",
+        }
+    }
+
+    fn parameters(&self) -> &'static [&'static str] {
+        match self {
+            Self::List | Self::Numbers(_) | Self::Campaigns(_) => PAGING,
+            Self::Create | Self::Update(_) => services::PARAMETERS,
+            Self::Join(_) => &["PhoneNumberSid"],
+            Self::Fetch(_) | Self::Delete(_) | Self::Number(..) | Self::Leave(..) => &[],
+        }
+    }
+
+    /// The operation of a path below `/v1/Services`; `None`: there is no such path.
+    fn find(method: &Method, rest: &[&str]) -> Option<Result<Self, ()>> {
+        let service = |sid: &str| MessagingServiceSid::parse(sid).ok();
+        Some(Ok(match (rest, method.as_str()) {
+            ([], "GET") => Self::List,
+            ([], "POST") => Self::Create,
+            ([sid], "GET") => Self::Fetch(service(sid)?),
+            ([sid], "POST") => Self::Update(service(sid)?),
+            ([sid], "DELETE") => Self::Delete(service(sid)?),
+            ([sid, "PhoneNumbers"], "GET") => Self::Numbers(service(sid)?),
+            ([sid, "PhoneNumbers"], "POST") => Self::Join(service(sid)?),
+            ([sid, "PhoneNumbers", number], "GET") => Self::Number(service(sid)?, PhoneNumberSid::parse(number).ok()?),
+            ([sid, "PhoneNumbers", number], "DELETE") => {
+                Self::Leave(service(sid)?, PhoneNumberSid::parse(number).ok()?)
+            }
+            ([sid, "Compliance", "Usa2p"], "GET") => Self::Campaigns(service(sid)?),
+            ([] | [_] | [_, "PhoneNumbers", ..] | [_, "Compliance", "Usa2p"], _) => return Some(Err(())),
+            _ => return None,
+        }))
+    }
+
+    fn answer(&self, world: &mut World, asked: &Asked<'_>) -> Result<Answer, ApiError> {
+        match self {
+            Self::List => services::list(world, asked),
+            Self::Create => services::create(world, asked),
+            Self::Fetch(sid) => services::fetch(world, asked, sid),
+            Self::Update(sid) => services::update(world, asked, sid),
+            Self::Delete(sid) => services::delete(world, asked, sid),
+            Self::Numbers(sid) => services::numbers(world, asked, sid),
+            Self::Number(sid, number) => services::number(world, asked, sid, number),
+            Self::Join(sid) => services::join(world, asked, sid),
+            Self::Leave(sid, number) => services::leave(world, asked, sid, number),
+            Self::Campaigns(sid) => services::campaigns(world, asked, sid),
+        }
+    }
 }
 
 const PAGING: &[&str] = &["PageSize", "Page", "PageToken"];
@@ -77,6 +158,8 @@ impl Operation {
             Self::NumberPricesOf(_) => "FetchPhoneNumberCountry".to_owned(),
             Self::MessagePrices => "ListMessagingCountry".to_owned(),
             Self::MessagePricesOf(_) => "FetchMessagingCountry".to_owned(),
+            Self::Service(call) => call.id().to_owned(),
+            Self::Verifications => "ListTollfreeVerification".to_owned(),
             Self::None(_) => String::new(),
         }
     }
@@ -93,6 +176,8 @@ impl Operation {
             Self::ListMessages => [&["To", "From", "DateSent", "DateSent<", "DateSent>"], PAGING].concat(),
             Self::SendMessage => records::MESSAGE_PARAMETERS.to_vec(),
             Self::UsageThisMonth => [&["Category", "StartDate", "EndDate", "IncludeSubaccounts"], PAGING].concat(),
+            Self::Service(call) => call.parameters().to_vec(),
+            Self::Verifications => [&["TollfreePhoneNumberSid", "Status"], PAGING].concat(),
             Self::Country(_)
             | Self::FetchNumber(_)
             | Self::DeleteNumber(_)
@@ -125,6 +210,19 @@ pub(super) fn find(request: &Request) -> Route {
         }
         ["v1", "Messaging", "Countries", rest @ ..] => {
             return Route { operation: prices(request, rest, false), account: None };
+        }
+        ["v1", "Services", rest @ ..] => {
+            let operation = match ServiceCall::find(&request.method, rest) {
+                Some(Ok(call)) => Operation::Service(call),
+                Some(Err(())) => wrong_method(request),
+                None => Operation::None(missing()),
+            };
+            return Route { operation, account: None };
+        }
+        ["v1", "Tollfree", "Verifications"] => {
+            let get = request.method == Method::GET;
+            let operation = if get { Operation::Verifications } else { wrong_method(request) };
+            return Route { operation, account: None };
         }
         ["2010-04-01", "Accounts", ..] => {}
         _ => return none(missing()),
@@ -210,7 +308,12 @@ pub(super) fn subject(world: &World, request: &Request, operation: &Operation) -
             world.number(sid).map(|number| number.phone_number.clone())
         }
         Operation::Buy(_) => request.form_value("PhoneNumber").and_then(|text| E164::parse(text).ok()),
+        Operation::Service(ServiceCall::Number(_, sid) | ServiceCall::Leave(_, sid)) => {
+            world.number(sid).map(|number| number.phone_number.clone())
+        }
         Operation::Countries
+        | Operation::Service(_)
+        | Operation::Verifications
         | Operation::Country(_)
         | Operation::Search(..)
         | Operation::ListNumbers(_)
@@ -270,6 +373,8 @@ fn respond(world: &mut World, request: &Request, route: &Route, now: Timestamp) 
         Operation::NumberPricesOf(country) => records::number_prices(world, &asked, country),
         Operation::MessagePrices => records::price_countries(&asked, "Messaging"),
         Operation::MessagePricesOf(country) => records::message_prices(world, &asked, country),
+        Operation::Service(call) => call.answer(world, &asked),
+        Operation::Verifications => services::verifications(world, &asked),
         Operation::None(error) => Err(error.clone()),
     }
 }

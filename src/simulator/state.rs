@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use super::faults::{FaultSpec, Faults};
 use super::plan;
+use super::services::Service;
 use super::stock::{Can, Filter, Kind, Offer, Stock, StockLimit};
-use crate::domain::{AccountSid, ApiKeySid, E164, MessageSid, PhoneNumberSid};
+use crate::domain::{AccountSid, ApiKeySid, E164, MessageSid, MessagingServiceSid, PhoneNumberSid};
 
 /// What a purchase of a number that the account already holds is answered. Both have been reported of the real one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -385,6 +386,10 @@ pub(super) enum Change {
     Released(LedgerEntry),
     Call(Call),
     Message(Message),
+    Service(Service),
+    ServiceGone(MessagingServiceSid),
+    /// The state of a toll-free number's verification, in Twilio's word.
+    Verification(PhoneNumberSid, String),
 }
 
 /// All accounts and what happened to them.
@@ -400,6 +405,8 @@ pub(super) struct World {
     pub(super) ledger: Ledger,
     pub(super) calls: Vec<Call>,
     pub(super) messages: Vec<Message>,
+    services: BTreeMap<MessagingServiceSid, Service>,
+    verifications: BTreeMap<PhoneNumberSid, String>,
     accounts: HashMap<AccountSid, Account>,
     children: HashMap<AccountSid, Vec<AccountSid>>,
     keys: HashMap<ApiKeySid, AccountSid>,
@@ -450,11 +457,17 @@ impl World {
             }
             Change::Released(entry) => {
                 self.remove_number(&entry.sid);
+                for service in self.services.values_mut() {
+                    service.numbers.retain(|number| *number != entry.sid);
+                }
                 self.retired.insert(entry.phone_number.clone());
                 self.ledger.releases.push(entry);
             }
             Change::Call(call) => self.calls.push(call),
             Change::Message(message) => self.put_message(message),
+            Change::Service(service) => drop(self.services.insert(service.sid.clone(), service)),
+            Change::ServiceGone(sid) => drop(self.services.remove(&sid)),
+            Change::Verification(number, state) => drop(self.verifications.insert(number, state)),
         }
     }
 
@@ -547,6 +560,22 @@ impl World {
     /// The subaccounts of an account.
     pub(super) fn children(&self, sid: &AccountSid) -> &[AccountSid] {
         self.children.get(sid).map_or(&[], Vec::as_slice)
+    }
+
+    /// A Messaging Service.
+    pub(super) fn service(&self, sid: &MessagingServiceSid) -> Option<&Service> {
+        self.services.get(sid)
+    }
+
+    /// All Messaging Services, in the order of their SIDs.
+    pub(super) fn services(&self) -> impl Iterator<Item = &Service> {
+        self.services.values()
+    }
+
+    /// The toll-free verifications of an account: of which number, and how far it is.
+    pub(super) fn verifications(&self, account: &AccountSid) -> impl Iterator<Item = (&PhoneNumberSid, &str)> {
+        let of = |sid: &PhoneNumberSid| self.numbers.get(sid).is_some_and(|number| number.account == *account);
+        self.verifications.iter().filter(move |(sid, _)| of(sid)).map(|(sid, state)| (sid, state.as_str()))
     }
 
     /// The account that owns an API key, and the key.

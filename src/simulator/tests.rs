@@ -585,7 +585,7 @@ async fn unknown_paths_and_methods_have_twilios_errors() {
     for path in [
         "/",
         "/2010-04-01/Accounts",
-        "/v1/Services",
+        "/v1/Services/x/ShortCodes",
         "/2010-04-01/Accounts/AC1/Balance.json",
         "/v1/PhoneNumbers/Countries/CA/x",
     ] {
@@ -1173,4 +1173,101 @@ async fn the_fallback_is_called_when_the_webhook_fails() {
     assert!(inbox.messages()[0].signature_valid && inbox.messages()[0].url == fallback);
     receiver.end().await;
     failing.end().await;
+}
+
+/// Every answer to a number that joins and leaves, and the pages of what is in a service.
+#[tokio::test]
+async fn a_number_is_in_one_messaging_service_at_most() {
+    let sim = Sim::new();
+    let service = async |name: &str| {
+        let (status, made) = sim.call("POST", "/v1/Services", &[("FriendlyName", name)]).await;
+        assert_eq!((status, made["use_inbound_webhook_on_number"].clone()), (201, json!(false)));
+        assert_eq!((&made["inbound_request_url"], &made["us_app_to_person_registered"]), (&Value::Null, &json!(false)));
+        made["sid"].as_str().unwrap().to_owned()
+    };
+    let (one, two) = (service("one").await, service("two").await);
+    assert_eq!(code(&sim.call("POST", "/v1/Services", &[]).await), (400, 20422));
+    let number = sim.buy(NUMBER, &[]).await.1["sid"].as_str().unwrap().to_owned();
+    let numbers = |service: &str| format!("/v1/Services/{service}/PhoneNumbers");
+    let join =
+        async |service: &str, number: &str| sim.call("POST", &numbers(service), &[("PhoneNumberSid", number)]).await;
+    let (status, joined) = join(&one, &number).await;
+    assert_eq!((status, joined["service_sid"].as_str()), (201, Some(one.as_str())));
+    assert_eq!(joined["capabilities"], json!(["Voice", "SMS", "MMS"]));
+    assert_eq!(code(&join(&one, &number).await), (409, 21710));
+    assert_eq!(code(&join(&two, &number).await), (409, 21712));
+    assert_eq!(code(&join(&two, &sid("PN", 99)).await), (400, 21421));
+    assert_eq!(code(&join(&sid("MG", 99), &number).await), (404, 20404));
+    let member = format!("{}/{number}", numbers(&one));
+    assert_eq!(sim.call("GET", &member, &[]).await.1["phone_number"], NUMBER);
+    assert_eq!(sim.call("GET", &numbers(&two), &[]).await.1["phone_numbers"], json!([]));
+    assert_eq!(sim.call("DELETE", &member, &[]).await.0, 204);
+    assert_eq!(code(&sim.call("DELETE", &member, &[]).await), (404, 21711));
+    assert_eq!(join(&two, &number).await.0, 201);
+    // A number that is released leaves; a service that is deleted leaves its numbers.
+    sim.of("DELETE", &format!("IncomingPhoneNumbers/{number}.json"), &[]).await;
+    assert_eq!(sim.call("GET", &numbers(&two), &[]).await.1["phone_numbers"], json!([]));
+
+    let (_, page) = sim.call("GET", "/v1/Services?PageSize=1", &[]).await;
+    assert_eq!((page["meta"]["key"].as_str(), page["services"].as_array().unwrap().len()), (Some("services"), 1));
+    let next = page["meta"]["next_page_url"].as_str().unwrap().to_owned();
+    let (_, last) = sim.call("GET", next.strip_prefix("https://messaging.twilio.com").unwrap(), &[]).await;
+    assert_eq!(last["meta"]["next_page_url"], Value::Null);
+    assert_ne!(last["services"][0]["sid"], page["services"][0]["sid"]);
+    assert_eq!(sim.call("DELETE", &format!("/v1/Services/{one}"), &[]).await.0, 204);
+    assert_eq!(code(&sim.call("GET", &format!("/v1/Services/{one}"), &[]).await), (404, 20404));
+    // Another account does not see it.
+    let other =
+        Sim { user: sid("AC", 2), password: TOKEN.replace('1', "2"), simulator: sim.simulator.clone(), ..Sim::new() };
+    assert_eq!(other.call("GET", "/v1/Services", &[]).await.1["services"], json!([]));
+    assert_eq!(code(&other.call("GET", &format!("/v1/Services/{two}"), &[]).await), (404, 20404));
+}
+
+/// Where a message goes is for the Messaging Service to say, unless it leaves that to the number.
+#[tokio::test]
+async fn a_messaging_service_takes_the_messages_of_its_numbers() {
+    let inbox = inbox(Tokens::Fixed(SecretString::from(TOKEN)));
+    let receiver = Served::router(inbox.router()).await;
+    let sim = Sim::with(Settings { deliver_to: Some(receiver.url("/in")), ..Settings::default() });
+    let number = sim.buy(NUMBER, &[("SmsUrl", "https://number.example.com/sms")]).await.1["sid"].clone();
+    let (_, made) = sim.call("POST", "/v1/Services", &[("FriendlyName", "one")]).await;
+    let path = format!("/v1/Services/{}", made["sid"].as_str().unwrap());
+    let join = [("PhoneNumberSid", number.as_str().unwrap())];
+    assert_eq!(sim.call("POST", &format!("{path}/PhoneNumbers"), &join).await.0, 201);
+    let deliver = async || {
+        let message = InboundMessage { from: "+14185559999".to_owned(), to: e164(NUMBER), body: "Oui".to_owned() };
+        sim.simulator.deliver(message).await
+    };
+    let thrown = deliver().await;
+    assert_eq!(thrown.status, 0);
+    assert!(thrown.error.unwrap().contains("thrown away by Messaging Service"));
+    for (form, called) in [
+        (&[("InboundRequestUrl", "https://service.example.com/in")][..], "https://service.example.com/in"),
+        (&[("UseInboundWebhookOnNumber", "true")], "https://number.example.com/sms"),
+    ] {
+        assert_eq!(sim.call("POST", &path, form).await.0, 200);
+        assert_eq!(deliver().await.status, 200);
+        let message = inbox.messages().pop().unwrap();
+        assert!(message.signature_valid && message.url == called, "{}", message.url);
+    }
+    receiver.end().await;
+}
+
+#[tokio::test]
+async fn what_carriers_decided_is_set_by_hand_and_told() {
+    let sim = Sim::new();
+    let number = sim.buy("+18335551234", &[]).await.1["sid"].as_str().unwrap().to_owned();
+    let (_, made) = sim.call("POST", "/v1/Services", &[("FriendlyName", "one")]).await;
+    let service = made["sid"].as_str().unwrap();
+    let campaigns = format!("/v1/Services/{service}/Compliance/Usa2p");
+    assert_eq!(sim.call("GET", &campaigns, &[]).await.1["compliance"], json!([]));
+    assert_eq!(sim.call("GET", "/v1/Tollfree/Verifications", &[]).await.1["verifications"], json!([]));
+    let states = json!({"campaigns": {service: "VERIFIED"}, "tollFree": {&number: "IN_REVIEW"}});
+    assert_eq!(sim.control("PUT", "compliance", states).await.0, 200);
+    assert_eq!(sim.call("GET", &campaigns, &[]).await.1["compliance"][0]["campaign_status"], "VERIFIED");
+    let (_, told) = sim.call("GET", &format!("/v1/Tollfree/Verifications?TollfreePhoneNumberSid={number}"), &[]).await;
+    assert_eq!(told["verifications"][0]["status"], "IN_REVIEW");
+    assert_eq!(sim.call("GET", &format!("/v1/Services/{service}"), &[]).await.1["us_app_to_person_registered"], true);
+    let nobodys = json!({"tollFree": {sid("PN", 99): "IN_REVIEW"}});
+    assert_eq!(sim.control("PUT", "compliance", nobodys).await.0, 404);
 }

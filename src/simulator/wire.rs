@@ -18,6 +18,8 @@ pub struct Request {
     pub form: Vec<(String, String)>,
     /// User and password of Basic authentication.
     pub credentials: Option<(String, String)>,
+    /// Host and port that it was sent to: some answers have absolute URLs.
+    pub host: Option<String>,
 }
 
 impl Request {
@@ -37,6 +39,11 @@ impl Request {
                 .get(http::header::AUTHORIZATION)
                 .and_then(|value| value.to_str().ok())
                 .and_then(basic_credentials),
+            host: headers
+                .get(http::header::HOST)
+                .and_then(|value| value.to_str().ok())
+                .or_else(|| uri.authority().map(http::uri::Authority::as_str))
+                .map(str::to_owned),
         }
     }
 

@@ -41,6 +41,8 @@ pub struct Metrics {
     pub status_writes: Counter,
     /// Readings of usage and prices that failed.
     pub figures_failures: Counter,
+    /// Readings of Messaging Services that failed.
+    pub reach_failures: Counter,
     /// What the audit found.
     pub audit: AuditMetrics,
 }
@@ -66,6 +68,12 @@ impl Default for Metrics {
             "Readings of an account's usage and prices that failed",
             figures_failures.clone(),
         );
+        let reach_failures = Counter::default();
+        registry.register(
+            "reach_failures",
+            "Readings of an account's Messaging Services that failed",
+            reach_failures.clone(),
+        );
         let audit = AuditMetrics::default();
         audit.register(&mut registry);
         Self {
@@ -76,6 +84,7 @@ impl Default for Metrics {
             failures,
             status_writes,
             figures_failures,
+            reach_failures,
             audit,
         }
     }

@@ -15,6 +15,7 @@ pub mod credentials;
 pub mod endpoints;
 mod error;
 mod messages;
+mod messaging;
 mod numbers;
 mod page;
 mod pricing;

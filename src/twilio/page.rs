@@ -35,10 +35,21 @@ impl Client {
     /// When a page failed or cannot be used: a list with a hole is none.
     pub(super) async fn pages<T>(
         &self,
+        call: Call<'_>,
+        read: impl FnMut(&Answer) -> Result<Page<T>, String>,
+    ) -> Result<T, Trouble> {
+        let below = account_path(call.credentials.account());
+        self.pages_below(below, call, read).await
+    }
+
+    /// The same for a list whose pages are all below this path.
+    pub(super) async fn pages_below<T>(
+        &self,
+        below: String,
         mut call: Call<'_>,
         mut read: impl FnMut(&Answer) -> Result<Page<T>, String>,
     ) -> Result<T, Trouble> {
-        let mut pages = Pages::starting_at(&call.url, account_path(call.credentials.account()));
+        let mut pages = Pages::starting_at(&call.url, below);
         loop {
             let turn = |answer: &Answer| {
                 let Page { value, items, next } = read(answer)?;

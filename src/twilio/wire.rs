@@ -16,7 +16,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::domain::{
-    AccountSid, AvailableNumber, Capabilities, CountryCode, E164, HttpMethod, IncomingNumber, PhoneNumberSid,
+    AccountSid, AvailableNumber, Capabilities, CountryCode, E164, HttpMethod, IncomingNumber, MessagingServiceSid,
+    PhoneNumberSid,
 };
 
 /// Reads a body; the error names the JSON path. It may quote a value: it has to be scrubbed before it is printed.
@@ -145,7 +146,7 @@ pub(super) fn date(text: &str) -> Option<Timestamp> {
 }
 
 /// Twilio knows two methods; anything else can only be a default written in another way.
-fn method(text: &Text) -> HttpMethod {
+pub(super) fn method(text: &Text) -> HttpMethod {
     HttpMethod::read(&text.0).unwrap_or_default()
 }
 
@@ -369,6 +370,87 @@ pub(super) struct WireUsage {
     pub(super) price: Amount,
     #[serde(default)]
     pub(super) price_unit: Text,
+}
+
+/// Where the next page of a product's list is. Its URLs are absolute, and null ends the list.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Meta {
+    #[serde(default, deserialize_with = "present")]
+    pub(super) next_page_url: Option<Text>,
+}
+
+/// One page of Messaging Services.
+#[derive(Debug, Deserialize)]
+pub(super) struct ServicePage {
+    /// Required: an answer without it says nothing, and no services would say that nothing shadows a number.
+    pub(super) services: Vec<WireService>,
+    #[serde(default)]
+    pub(super) meta: Meta,
+}
+
+/// A Messaging Service.
+#[derive(Debug, Deserialize)]
+pub(super) struct WireService {
+    pub(super) sid: MessagingServiceSid,
+    pub(super) account_sid: AccountSid,
+    #[serde(default)]
+    pub(super) friendly_name: Text,
+    #[serde(default)]
+    pub(super) inbound_request_url: Text,
+    #[serde(default)]
+    pub(super) inbound_method: Text,
+    #[serde(default)]
+    pub(super) use_inbound_webhook_on_number: Text,
+}
+
+/// One page of the numbers of a Messaging Service.
+#[derive(Debug, Deserialize)]
+pub(super) struct ServiceNumberPage {
+    /// Required, as above.
+    pub(super) phone_numbers: Vec<WireServiceNumber>,
+    #[serde(default)]
+    pub(super) meta: Meta,
+}
+
+/// A number in a Messaging Service.
+#[derive(Debug, Deserialize)]
+pub(super) struct WireServiceNumber {
+    pub(super) sid: PhoneNumberSid,
+}
+
+/// One page of the US campaigns of a Messaging Service.
+#[derive(Debug, Deserialize)]
+pub(super) struct CampaignPage {
+    /// Required, as above.
+    pub(super) compliance: Vec<WireCampaign>,
+    #[serde(default)]
+    pub(super) meta: Meta,
+}
+
+/// A US campaign.
+#[derive(Debug, Deserialize)]
+pub(super) struct WireCampaign {
+    #[serde(default)]
+    pub(super) campaign_status: Text,
+}
+
+/// One page of toll-free verifications.
+#[derive(Debug, Deserialize)]
+pub(super) struct VerificationPage {
+    /// Required, as above.
+    pub(super) verifications: Vec<WireVerification>,
+    #[serde(default)]
+    pub(super) meta: Meta,
+}
+
+/// The verification of a toll-free number.
+#[derive(Debug, Deserialize)]
+pub(super) struct WireVerification {
+    pub(super) tollfree_phone_number_sid: Text,
+    #[serde(default)]
+    pub(super) status: Text,
+    #[serde(default)]
+    pub(super) rejection_reason: Text,
 }
 
 /// What an error answer tells, in whichever shape it came.

@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use clinic_phone_operator::api::ClinicPhoneNumber;
 use clinic_phone_operator::api::v1alpha1::{Usage, UsageScope};
 use clinic_phone_operator::simulator::{Fault, FaultSpec, InboundMessage};
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde_json::json;
-use tower::ServiceExt as _;
 
 use crate::harness::Outcome;
 use crate::world::{Account, Options, World, condition, held, is, is_ready, life, message, status};
@@ -25,16 +22,9 @@ fn usage(number: &ClinicPhoneNumber) -> Option<Usage> {
 
 /// Sends one message at Twilio, as whoever owns the account would.
 async fn send(world: &World, account: &Account, from: &str) -> Outcome {
-    let form = url::form_urlencoded::Serializer::new(String::new())
-        .extend_pairs([("From", from), ("To", "+14185550199"), ("Body", "Rappel")])
-        .finish();
-    let user = data_encoding::BASE64.encode(format!("{}:{}", account.sid, account.token).as_bytes());
-    let request = http::Request::post(format!("/2010-04-01/Accounts/{}/Messages.json", account.sid))
-        .header(AUTHORIZATION, format!("Basic {user}"))
-        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-        .body(Bytes::from(form))?;
-    let answer = world.twilio.service().oneshot(request).await?;
-    if answer.status().is_success() { Ok(()) } else { Err(format!("{answer:?}").into()) }
+    let form = [("From", from), ("To", "+14185550199"), ("Body", "Rappel")];
+    let path = format!("/2010-04-01/Accounts/{}/Messages.json", account.sid);
+    world.as_owner(account, http::Method::POST, &path, &form).await.map(drop)
 }
 
 async fn traffic(world: &World, account: &Account, number: &str, (sent, received): (usize, usize)) -> Outcome {

@@ -17,6 +17,7 @@ mod faults;
 mod figures;
 mod guards;
 mod harness;
+mod messages;
 mod process;
 mod program;
 mod purchase;

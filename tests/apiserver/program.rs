@@ -78,8 +78,8 @@ impl Installed {
             .into_iter()
             .chain(["--installation-id", &self.world.installation, "--twilio-url", twilio_url])
             .chain(["--namespaces", &watched, "--operator-namespace", &self.world.space.namespace])
-            // What it calls is counted, and figures would be called for beside it all.
-            .chain(["--usage-interval", "0"])
+            // What it calls is counted, and these would be called for beside it all.
+            .chain(["--usage-interval", "0", "--messaging-interval", "0"])
             .map(str::to_owned)
             .chain(self.flags.clone());
         self.launch_with(arguments, kubeconfig)

@@ -65,6 +65,8 @@ pub struct Options {
     pub clinics: &'static [&'static str],
     /// `--usage-interval`.
     pub usage: Duration,
+    /// `--messaging-interval`.
+    pub messaging: Duration,
     /// Rights in all namespaces, as the chart gives unless it is told which ones to serve.
     pub everywhere: bool,
 }
@@ -78,6 +80,7 @@ impl Default for Options {
             webhook: None,
             clinics: &[],
             usage: Duration::ZERO,
+            messaging: Duration::ZERO,
             everywhere: false,
         }
     }
@@ -110,7 +113,7 @@ impl Account {
 /// One request that the operator sent to Twilio.
 #[derive(Clone, Debug)]
 pub struct Sent {
-    /// `search`, `prices`, `message prices`, `usage`, `messages`, `list`, `buy`, `get`, `update` or `release`.
+    /// `search`, `prices`, `message prices`, `usage`, `messages`, `services`, `verifications`, `account`, `list`, `buy`, `get`, `update` or `release`.
     pub what: &'static str,
     /// The form, decoded.
     pub form: Vec<(String, String)>,
@@ -128,6 +131,9 @@ impl Sent {
             "GET" if path.starts_with("/v1/Messaging/Countries/") => "message prices",
             "GET" if path.ends_with("/Usage/Records/ThisMonth.json") => "usage",
             "GET" if path.ends_with("/Messages.json") => "messages",
+            "GET" if path.starts_with("/v1/Services") => "services",
+            "GET" if path == "/v1/Tollfree/Verifications" => "verifications",
+            "GET" if path.starts_with("/2010-04-01/Accounts/AC") && path.matches('/').count() == 3 => "account",
             "GET" if all => "list",
             "GET" if path.contains("/IncomingPhoneNumbers/") => "get",
             "POST" if all => "buy",
@@ -267,6 +273,7 @@ impl World {
             namespaces: self.namespaces.clone(),
             operator_namespace: self.space.namespace.clone(),
             usage_interval: self.options.usage,
+            messaging_interval: self.options.messaging,
             concurrency: 16,
             instance: "test".to_owned(),
         };
@@ -275,7 +282,7 @@ impl World {
         let (context, ends) =
             Context::new(kube, twilio, clock, settings, Arc::new(Metrics::default()), [7; 32], stop.clone());
         let readiness = Arc::new(Readiness::waiting_for([controller::WATCH.to_owned(), controller::LEDGER.to_owned()]));
-        tokio::spawn(controller::figures::run(Arc::clone(&context)));
+        tokio::spawn(controller::beside::run(Arc::clone(&context)));
         let task = tokio::spawn(controller::run(Arc::clone(&context), ends, Arc::clone(&readiness)));
         self.operators.push(Operator { context, stop, task });
         self.eventually("the operator is ready", async || Ok(readiness.missing().is_empty().then_some(()))).await
@@ -339,16 +346,8 @@ impl World {
     /// Does something in the account as a person in Twilio's console would; the form `None` releases.
     pub async fn console(&self, account: &Account, number: &str, form: Option<&[(&str, &str)]>) -> Outcome {
         let path = format!("/2010-04-01/Accounts/{}/IncomingPhoneNumbers/{}.json", account.sid, self.row(number)?.sid);
-        let user = data_encoding::BASE64.encode(format!("{}:{}", account.sid, account.token).as_bytes());
-        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form.unwrap_or_default()).finish();
-        let request = http::Request::builder()
-            .method(if form.is_some() { "POST" } else { "DELETE" })
-            .uri(path)
-            .header(http::header::AUTHORIZATION, format!("Basic {user}"))
-            .header(http::header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(Bytes::from(body))?;
-        let answer = self.twilio.service().oneshot(request).await?;
-        if answer.status().is_success() { Ok(()) } else { Err(format!("the console: {answer:?}").into()) }
+        let method = if form.is_some() { http::Method::POST } else { http::Method::DELETE };
+        self.as_owner(account, method, &path, form.unwrap_or_default()).await.map(drop)
     }
 
     /// Has the account hold numbers; those that it holds stay.
@@ -378,6 +377,30 @@ impl World {
         let spec = AccountSpec { api_keys: vec![key], ..AccountSpec::new(account.sid, &account.token) };
         self.twilio.add_accounts(vec![spec])?;
         self.secret(secret, &data).await
+    }
+
+    /// Calls Twilio as whoever owns the account would, and returns what it answered.
+    pub async fn as_owner(
+        &self,
+        account: &Account,
+        method: http::Method,
+        path: &str,
+        form: &[(&str, &str)],
+    ) -> Result<Value, Box<dyn Error>> {
+        let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let user = data_encoding::BASE64.encode(format!("{}:{}", account.sid, account.token).as_bytes());
+        let request = http::Request::builder()
+            .method(method)
+            .uri(path)
+            .header(http::header::AUTHORIZATION, format!("Basic {user}"))
+            .header(http::header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(Bytes::from(form))?;
+        let answer = self.twilio.service().oneshot(request).await?;
+        if !answer.status().is_success() {
+            return Err(format!("{path}: {answer:?}").into());
+        }
+        let body = answer.into_body();
+        Ok(if body.is_empty() { Value::Null } else { serde_json::from_slice(&body)? })
     }
 
     /// The mark of a resource's number, up to its closing bracket.

@@ -189,6 +189,7 @@ impl World {
             namespaces: Vec::new(),
             operator_namespace: "operator".to_owned(),
             usage_interval: Duration::ZERO,
+            messaging_interval: Duration::ZERO,
             concurrency: 1,
             instance: format!("operator-{process}"),
         };

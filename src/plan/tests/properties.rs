@@ -17,6 +17,7 @@ use crate::domain::{
 use crate::plan::desired::{Defaults, Desired, Limit, SpecProblem};
 use crate::plan::fuse::Admission;
 use crate::plan::observed::{Checked, CredentialsView, PricesView, Rival, StampView};
+use crate::plan::reach::Reach;
 use crate::plan::refusal::Refusal;
 use crate::plan::{
     AccountList, Claim, Held, Kind, Memory, ObjectKey, Observed, Plan, Post, Situation, Step, plan, remember,
@@ -269,7 +270,12 @@ fn observed(c: &mut Choices<'_>, desired: &Desired, world: &World) -> Observed {
             until: c.moment(),
         }),
         failures: c.one(&[0, 1, 70, u32::MAX]),
-        checked: c.yes().then(|| Checked { generation: 1, requested_at: None, at: c.moment() }),
+        checked: c.yes().then(|| Checked {
+            generation: 1,
+            requested_at: None,
+            reach: Reach::default(),
+            at: c.moment(),
+        }),
         lost_sightings: u32::from(c.of(4)),
         suspect: c.rarely(),
         recorded_at: c.rarely().then(|| c.moment()),

@@ -47,7 +47,7 @@ impl<'a> Helm<'a> {
         let chart = chart.to_string_lossy();
         // Nothing is to move in status by itself.
         let values = format!(
-            "installationId={},twilioURL={},twilioTimeout=1s,settleWindow=4s,usageInterval=0",
+            "installationId={},twilioURL={},twilioTimeout=1s,settleWindow=4s,usageInterval=0,messagingInterval=0",
             self.op.world.installation, self.op.twilio_url
         );
         self.run(&["install", RELEASE, &chart, "--create-namespace", "--set-string", &values])?;

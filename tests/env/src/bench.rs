@@ -53,6 +53,7 @@ pub fn run() -> Result<(), Failure> {
         ("CPN_OBSERVE_INTERVAL", "1h"),
         // Calls are counted by account and number; figures are read beside them.
         ("CPN_USAGE_INTERVAL", "0"),
+        ("CPN_MESSAGING_INTERVAL", "0"),
     ];
     let logs = binary.with_file_name("bench-logs");
     drop(std::fs::remove_dir_all(&logs));

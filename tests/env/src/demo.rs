@@ -45,6 +45,7 @@ pub fn run(settings: Settings) -> Result<(), Failure> {
         ("CPN_SETTLE_WINDOW", "10s"),
         // Six hours otherwise.
         ("CPN_USAGE_INTERVAL", "2s"),
+        ("CPN_MESSAGING_INTERVAL", "2s"),
     ];
     let logs = binary.with_file_name("demo-logs");
     drop(std::fs::remove_dir_all(&logs));

@@ -271,6 +271,7 @@ impl World {
             namespaces: namespaces.iter().map(|namespace| (*namespace).to_owned()).collect(),
             operator_namespace: "operator".to_owned(),
             usage_interval: Duration::ZERO,
+            messaging_interval: Duration::ZERO,
             concurrency: 1,
             instance: "operator-0".to_owned(),
         };

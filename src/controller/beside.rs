@@ -1,0 +1,164 @@
+//! What is read of accounts beside the passes: whose turn it is, with which credentials, and how a call is made.
+//!
+//! It writes nothing: what was found is kept in stores ([`super::figures`], [`super::reach`]), each resource of the account is asked
+//! to look, and its pass writes it with whatever else there is to write. No pass waits for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt as _;
+
+use crate::api::v1alpha1::{CredentialsSecretRef, Usage, UsageScope};
+use crate::api::{ClinicPhoneNumber, REQUESTED_AT};
+use crate::domain::{AccountSid, E164, Meaning, Moment, PhoneNumberSid, Trouble};
+use crate::plan::observed::CredentialsView;
+use crate::plan::{ObjectKey, telling};
+use crate::twilio::Credentials;
+
+use super::gated::Gated;
+use super::{Context, figures, reach, secrets};
+
+/// Accounts that are read side by side.
+const SIDE_BY_SIDE: usize = 4;
+/// Whether something is due is looked at this often; nothing is called for that.
+const TICK: Duration = Duration::from_secs(5);
+
+/// A resource that holds a number.
+#[derive(Debug, Clone)]
+pub(super) struct Subject {
+    pub(super) key: ObjectKey,
+    pub(super) sid: PhoneNumberSid,
+    pub(super) number: E164,
+    pub(super) secret: CredentialsSecretRef,
+    /// The annotation that asks for a look.
+    pub(super) requested_at: Option<String>,
+    pub(super) acquired_at: Option<Timestamp>,
+    /// Whether the month's usage is to be of this number alone, and what status says of it.
+    pub(super) scope: UsageScope,
+    pub(super) usage: Option<Usage>,
+    /// Whether status says that something about messages was not looked at.
+    pub(super) unchecked: bool,
+}
+
+/// Reads until the context's stop; never, where nothing is to be read.
+pub async fn run(context: Arc<Context>) {
+    let intervals = [context.settings.usage_interval, context.settings.messaging_interval];
+    let Some(shortest) = intervals.into_iter().filter(|interval| !interval.is_zero()).min() else { return };
+    let born = context.now().boot;
+    loop {
+        let turn = async {
+            tokio::time::sleep(TICK.min(shortest)).await;
+            turn(&context, born).await;
+        };
+        // It only reads: it may be cut off anywhere.
+        tokio::select! {
+            () = context.stop.cancelled() => return,
+            () = turn => {}
+        }
+    }
+}
+
+/// Reads every account that is due.
+async fn turn(context: &Context, born: Moment) {
+    let mut accounts: BTreeMap<AccountSid, Vec<Subject>> = BTreeMap::new();
+    for (account, subject) in context.known().filter_map(|object| subject(&object)) {
+        accounts.entry(account).or_default().push(subject);
+    }
+    figures::retain(context, |account| accounts.contains_key(account));
+    reach::retain(context, |account| accounts.contains_key(account));
+    let due = accounts.into_iter().filter_map(|(account, subjects)| {
+        let figures = figures::is_due(context, &account, &subjects);
+        let reach = reach::is_due(context, born, &account, &subjects);
+        (figures || reach).then_some((account, subjects, figures, reach))
+    });
+    let due: Vec<_> = due.collect();
+    futures::stream::iter(due)
+        .for_each_concurrent(SIDE_BY_SIDE, |(account, subjects, figures, reach)| async move {
+            let mut asker = Asker::new(context, &account, &subjects).await;
+            // What people wait for comes first.
+            if reach {
+                reach::refresh(context, &account, &subjects, &mut asker).await;
+            }
+            if figures {
+                figures::refresh(context, &account, &subjects, &mut asker).await;
+            }
+            for subject in &subjects {
+                context.poke(&subject.key);
+            }
+        })
+        .await;
+}
+
+fn subject(object: &ClinicPhoneNumber) -> Option<(AccountSid, Subject)> {
+    let status = object.status.as_ref()?;
+    let subject = Subject {
+        key: ObjectKey { namespace: object.namespace().unwrap_or_default(), name: object.name_any() },
+        sid: PhoneNumberSid::parse(status.phone_number_sid.as_deref()?).ok()?,
+        number: E164::parse(status.phone_number.as_deref()?).ok()?,
+        secret: object.spec.credentials_secret_ref.clone(),
+        requested_at: object.annotations().get(REQUESTED_AT).cloned(),
+        acquired_at: status.acquired_at.as_ref().map(|at| at.0),
+        scope: object.spec.usage.as_ref().map(|usage| usage.scope).unwrap_or_default(),
+        usage: status.usage.clone(),
+        unchecked: crate::plan::reach::is_unchecked(&status.conditions),
+    };
+    Some((AccountSid::parse(status.account_sid.as_deref()?).ok()?, subject))
+}
+
+/// From 0 to 1, the account's own: SIDs are random.
+pub(super) fn spread(account: &AccountSid) -> f64 {
+    let last = account.as_ref().get(26..).and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap_or_default();
+    f64::from(last) / f64::from(u32::MAX)
+}
+
+/// Asks Twilio, with an account's own credentials.
+pub(super) struct Asker<'a> {
+    credentials: Credentials,
+    gated: Gated<'a>,
+    /// Twilio does not answer, and why: then the rest is not asked for, and other accounts have their turn.
+    away: Option<String>,
+}
+
+impl<'a> Asker<'a> {
+    /// With credentials out of the Secrets that the account's resources name; otherwise why there are none.
+    async fn new(context: &'a Context, account: &AccountSid, subjects: &[Subject]) -> Result<Self, String> {
+        let mut why = format!("no Secret has credentials of account {account}");
+        let named: BTreeSet<_> = subjects.iter().map(|subject| (&subject.key.namespace, &subject.secret)).collect();
+        for (namespace, reference) in named {
+            match secrets::read(context, namespace, reference).await {
+                Ok((_, Some(credentials))) if credentials.account() == account => {
+                    let gated = Gated { gates: &context.accounts, clock: context.clock.as_ref(), salt: &context.salt };
+                    return Ok(Self { credentials, gated, away: None });
+                }
+                Ok((CredentialsView::Missing(what) | CredentialsView::Malformed(what), None)) => why = what,
+                Ok(_) => {}
+                Err(error) => why = error.to_string(),
+            }
+        }
+        Err(why)
+    }
+
+    pub(super) fn credentials(&self) -> Credentials {
+        self.credentials.clone()
+    }
+
+    /// One call; what comes back instead of an answer is fit to be shown.
+    pub(super) async fn ask<T>(
+        &mut self,
+        request: impl Future<Output = Result<T, Trouble>> + Send,
+    ) -> Result<T, String> {
+        if let Some(why) = &self.away {
+            return Err(why.clone());
+        }
+        self.gated.call(&self.credentials, request).await.map_err(|trouble| {
+            let told = telling::sentence(&trouble);
+            if trouble.http_status.is_none() || trouble.meaning == Meaning::Throttled {
+                self.away = Some(told.clone());
+            }
+            told
+        })
+    }
+}

@@ -1,0 +1,331 @@
+//! Messaging Services and the numbers in them (<https://www.twilio.com/docs/messaging/api/service-resource>).
+//!
+//! Of a service there is what decides where a message goes and who may send: its URLs, whether it leaves messages to the number's
+//! own URL, and whether it is registered for US traffic. What became of a campaign or of a toll-free verification is set through the
+//! control API, as carriers decide it elsewhere.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::routes::Asked;
+use super::state::{Change, World};
+use super::wire::{Answer, ApiError, Page, Request};
+use crate::domain::{AccountSid, MessagingServiceSid, PhoneNumberSid};
+
+/// What a service is made and changed with, as in Twilio's `OpenAPI` description.
+pub(super) const PARAMETERS: &[&str] = &[
+    "FriendlyName",
+    "InboundRequestUrl",
+    "InboundMethod",
+    "FallbackUrl",
+    "FallbackMethod",
+    "StatusCallback",
+    "StickySender",
+    "MmsConverter",
+    "SmartEncoding",
+    "ScanMessageContent",
+    "FallbackToLongCode",
+    "AreaCodeGeomatch",
+    "ValidityPeriod",
+    "SynchronousValidation",
+    "Usecase",
+    "UseInboundWebhookOnNumber",
+];
+
+/// As many numbers as Twilio lets into one service, unless it is asked for more.
+const ROOM: usize = 400;
+
+/// A Messaging Service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Service {
+    pub(super) sid: MessagingServiceSid,
+    pub(super) account: AccountSid,
+    pub(super) friendly_name: String,
+    /// Null, which throws messages away, is empty here.
+    pub(super) inbound_url: String,
+    pub(super) inbound_method: String,
+    pub(super) on_number: bool,
+    /// The state of its US campaign, in Twilio's word; empty: there is none.
+    pub(super) campaign: String,
+    pub(super) numbers: Vec<PhoneNumberSid>,
+    pub(super) created: Timestamp,
+    pub(super) updated: Timestamp,
+}
+
+/// What `PUT /_simulator/compliance` sets: what carriers have decided, in Twilio's words.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Compliance {
+    /// The US campaign of each of these services: `IN_PROGRESS`, `VERIFIED`, `FAILED`; empty: none.
+    #[serde(default)]
+    pub campaigns: BTreeMap<MessagingServiceSid, String>,
+    /// The verification of each of these toll-free numbers: `PENDING_REVIEW`, `IN_REVIEW`, `TWILIO_APPROVED`,
+    /// `TWILIO_REJECTED`.
+    #[serde(default)]
+    pub toll_free: BTreeMap<PhoneNumberSid, String>,
+}
+
+impl Compliance {
+    /// Sets the states; all of them or none.
+    pub(super) fn set(self, world: &mut World) -> Result<(), String> {
+        let mut changes = Vec::new();
+        for (sid, campaign) in self.campaigns {
+            let service = world.service(&sid).ok_or_else(|| format!("no Messaging Service {sid}"))?;
+            changes.push(Change::Service(Service { campaign, ..service.clone() }));
+        }
+        for (sid, state) in self.toll_free {
+            world.number(&sid).ok_or_else(|| format!("no number {sid}"))?;
+            changes.push(Change::Verification(sid, state));
+        }
+        for change in changes {
+            world.apply(change);
+        }
+        Ok(())
+    }
+}
+
+/// The base of product URLs: where the request came to.
+fn base(request: &Request) -> String {
+    let host = request.host.as_deref();
+    host.map_or_else(|| "https://messaging.twilio.com".to_owned(), |host| format!("http://{host}"))
+}
+
+fn iso(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+fn resource(request: &Request, service: &Service) -> Value {
+    let url = format!("{}/v1/Services/{}", base(request), service.sid);
+    let some = |text: &str| if text.is_empty() { Value::Null } else { text.into() };
+    json!({
+        "sid": service.sid, "account_sid": service.account, "friendly_name": service.friendly_name,
+        "date_created": iso(service.created), "date_updated": iso(service.updated),
+        "inbound_request_url": some(&service.inbound_url), "inbound_method": service.inbound_method,
+        "fallback_url": null, "fallback_method": "POST", "status_callback": null, "sticky_sender": true,
+        "mms_converter": true, "smart_encoding": true, "scan_message_content": "inherit", "fallback_to_long_code": true,
+        "area_code_geomatch": true, "synchronous_validation": false, "validity_period": 14400,
+        "usecase": "undeclared", "us_app_to_person_registered": service.campaign == "VERIFIED",
+        "use_inbound_webhook_on_number": service.on_number,
+        "url": url,
+        "links": {
+            "phone_numbers": format!("{url}/PhoneNumbers"), "short_codes": format!("{url}/ShortCodes"),
+            "alpha_senders": format!("{url}/AlphaSenders"), "messages": format!("{}/v1/Messages", base(request)),
+            "us_app_to_person": format!("{url}/Compliance/Usa2p"),
+            "us_app_to_person_usecases": format!("{url}/Compliance/Usa2p/Usecases"),
+            "channel_senders": format!("{url}/ChannelSenders"), "destination_alpha_senders": format!("{url}/DestinationAlphaSenders"),
+        },
+    })
+}
+
+/// A list as products answer it: with `meta`, whose URLs are absolute.
+fn listed(asked: &Asked<'_>, key: &str, all: Vec<Value>) -> Result<Answer, ApiError> {
+    let page = Page::read(&asked.params, false)?;
+    let skip = usize::try_from(page.number).unwrap_or(usize::MAX).saturating_mul(page.size);
+    let more = all.len() > skip.saturating_add(page.size);
+    let url = format!("{}{}", base(asked.request), asked.request.path);
+    let at = |number: u64| format!("{url}?PageSize={}&Page={number}", page.size);
+    let items: Vec<_> = all.into_iter().skip(skip).take(page.size).collect();
+    Ok(Answer::ok(json!({
+        key: items,
+        "meta": {
+            "key": key, "page": page.number, "page_size": page.size, "url": at(page.number), "first_page_url": at(0),
+            "previous_page_url": page.number.checked_sub(1).map(at), "next_page_url": more.then(|| at(page.number + 1)),
+        },
+    })))
+}
+
+fn of<'a>(world: &'a World, asked: &Asked<'_>, sid: &MessagingServiceSid) -> Result<&'a Service, ApiError> {
+    let service = world.service(sid).filter(|service| service.account == asked.account);
+    service.ok_or_else(|| ApiError::not_found(&asked.request.path))
+}
+
+/// `GET /v1/Services`
+pub(super) fn list(world: &World, asked: &Asked<'_>) -> Result<Answer, ApiError> {
+    let all = world.services().filter(|service| service.account == asked.account);
+    listed(asked, "services", all.map(|service| resource(asked.request, service)).collect())
+}
+
+/// `GET /v1/Services/{sid}`
+pub(super) fn fetch(world: &World, asked: &Asked<'_>, sid: &MessagingServiceSid) -> Result<Answer, ApiError> {
+    Ok(Answer::ok(resource(asked.request, of(world, asked, sid)?)))
+}
+
+/// What the parameters change.
+fn change(service: &mut Service, asked: &Asked<'_>) -> Result<(), ApiError> {
+    let params = &asked.params;
+    if let Some(name) = params.get("FriendlyName") {
+        name.clone_into(&mut service.friendly_name);
+    }
+    if let Some(url) = params.get("InboundRequestUrl") {
+        url.clone_into(&mut service.inbound_url);
+    }
+    match params.filled("InboundMethod") {
+        None => {}
+        Some(method @ ("GET" | "POST")) => method.clone_into(&mut service.inbound_method),
+        Some(other) => return Err(ApiError::bad(20422, format!("InboundMethod {other} is neither GET nor POST"))),
+    }
+    if let Some(on_number) = params.flag("UseInboundWebhookOnNumber")? {
+        service.on_number = on_number;
+    }
+    service.updated = asked.now;
+    Ok(())
+}
+
+/// `POST /v1/Services`
+pub(super) fn create(world: &mut World, asked: &Asked<'_>) -> Result<Answer, ApiError> {
+    if asked.params.filled("FriendlyName").is_none() {
+        return Err(ApiError::bad(20422, "A FriendlyName is required"));
+    }
+    let sid = world.new_sid("MG", asked.now);
+    let sid = MessagingServiceSid::parse(&sid).map_err(|error| ApiError::new(500, 20500, error.to_string()))?;
+    let mut service = Service {
+        sid,
+        account: asked.account.clone(),
+        friendly_name: String::new(),
+        inbound_url: String::new(),
+        inbound_method: "POST".to_owned(),
+        on_number: false,
+        campaign: String::new(),
+        numbers: Vec::new(),
+        created: asked.now,
+        updated: asked.now,
+    };
+    change(&mut service, asked)?;
+    let answer = Answer::created(resource(asked.request, &service));
+    world.apply(Change::Service(service));
+    Ok(answer)
+}
+
+/// `POST /v1/Services/{sid}`
+pub(super) fn update(world: &mut World, asked: &Asked<'_>, sid: &MessagingServiceSid) -> Result<Answer, ApiError> {
+    let mut service = of(world, asked, sid)?.clone();
+    change(&mut service, asked)?;
+    let answer = Answer::ok(resource(asked.request, &service));
+    world.apply(Change::Service(service));
+    Ok(answer)
+}
+
+/// `DELETE /v1/Services/{sid}`
+pub(super) fn delete(world: &mut World, asked: &Asked<'_>, sid: &MessagingServiceSid) -> Result<Answer, ApiError> {
+    let sid = of(world, asked, sid)?.sid.clone();
+    world.apply(Change::ServiceGone(sid));
+    Ok(Answer::no_content())
+}
+
+fn member(world: &World, asked: &Asked<'_>, service: &Service, sid: &PhoneNumberSid) -> Option<Value> {
+    let number = world.number(sid)?;
+    let url = format!("{}/v1/Services/{}/PhoneNumbers/{sid}", base(asked.request), service.sid);
+    let can = [(number.can.voice, "Voice"), (number.can.sms, "SMS"), (number.can.mms, "MMS")];
+    let can: Vec<_> = can.into_iter().filter_map(|(can, name)| can.then_some(name)).collect();
+    Some(json!({
+        "sid": sid, "account_sid": service.account, "service_sid": service.sid, "phone_number": number.phone_number,
+        "country_code": number.country, "capabilities": can, "date_created": iso(number.created),
+        "date_updated": iso(number.updated), "url": url,
+    }))
+}
+
+/// `GET /v1/Services/{sid}/PhoneNumbers`
+pub(super) fn numbers(world: &World, asked: &Asked<'_>, sid: &MessagingServiceSid) -> Result<Answer, ApiError> {
+    let service = of(world, asked, sid)?;
+    listed(asked, "phone_numbers", service.numbers.iter().filter_map(|of| member(world, asked, service, of)).collect())
+}
+
+/// `GET /v1/Services/{sid}/PhoneNumbers/{number}`
+pub(super) fn number(
+    world: &World,
+    asked: &Asked<'_>,
+    sid: &MessagingServiceSid,
+    number: &PhoneNumberSid,
+) -> Result<Answer, ApiError> {
+    let service = of(world, asked, sid)?;
+    let member = service.numbers.contains(number).then(|| member(world, asked, service, number)).flatten();
+    member.map(Answer::ok).ok_or_else(|| ApiError::not_found(&asked.request.path))
+}
+
+/// `POST /v1/Services/{sid}/PhoneNumbers`
+pub(super) fn join(world: &mut World, asked: &Asked<'_>, sid: &MessagingServiceSid) -> Result<Answer, ApiError> {
+    let mut service = of(world, asked, sid)?.clone();
+    let text = asked.params.filled("PhoneNumberSid").unwrap_or_default();
+    let held = PhoneNumberSid::parse(text).ok().and_then(|sid| world.number(&sid));
+    let held = held.filter(|number| number.account == asked.account);
+    let number = held.ok_or_else(|| ApiError::bad(21421, format!("PhoneNumberSid {text} is invalid")))?;
+    if !number.can.sms && !number.can.mms {
+        return Err(ApiError::bad(21715, format!("{} has neither SMS nor MMS", number.phone_number)));
+    }
+    let number = number.sid.clone();
+    match world.services().find(|other| other.numbers.contains(&number)) {
+        Some(same) if same.sid == service.sid => {
+            return Err(ApiError::new(409, 21710, "Phone Number or Short Code is already in the Messaging Service."));
+        }
+        Some(_) => {
+            let why = "Phone Number or Short Code is associated with another Messaging Service.";
+            return Err(ApiError::new(409, 21712, why));
+        }
+        None => {}
+    }
+    if service.numbers.len() >= ROOM {
+        return Err(ApiError::bad(21714, format!("The Messaging Service has {ROOM} numbers, the most there may be")));
+    }
+    service.numbers.push(number.clone());
+    let answer = member(world, asked, &service, &number).map(Answer::created);
+    world.apply(Change::Service(service));
+    answer.ok_or_else(|| ApiError::not_found(&asked.request.path))
+}
+
+/// `DELETE /v1/Services/{sid}/PhoneNumbers/{number}`
+pub(super) fn leave(
+    world: &mut World,
+    asked: &Asked<'_>,
+    sid: &MessagingServiceSid,
+    number: &PhoneNumberSid,
+) -> Result<Answer, ApiError> {
+    let mut service = of(world, asked, sid)?.clone();
+    if !service.numbers.contains(number) {
+        return Err(ApiError::new(404, 21711, "The sender is not in the Messaging Service."));
+    }
+    service.numbers.retain(|other| other != number);
+    world.apply(Change::Service(service));
+    Ok(Answer::no_content())
+}
+
+/// `GET /v1/Services/{sid}/Compliance/Usa2p`
+pub(super) fn campaigns(world: &World, asked: &Asked<'_>, sid: &MessagingServiceSid) -> Result<Answer, ApiError> {
+    let service = of(world, asked, sid)?;
+    let digits = service.sid.as_str().get(2..).unwrap_or_default();
+    let campaign = (!service.campaign.is_empty()).then(|| {
+        let url = format!("{}/v1/Services/{}/Compliance/Usa2p/QE{digits}", base(asked.request), service.sid);
+        json!({
+            "sid": format!("QE{digits}"), "account_sid": service.account, "messaging_service_sid": service.sid,
+            "brand_registration_sid": format!("BN{digits}"), "campaign_status": service.campaign,
+            "campaign_id": null, "is_externally_registered": false, "description": "Reminders of appointments",
+            "message_samples": ["Your appointment is tomorrow at 9:00.", "Reply STOP to unsubscribe."],
+            "us_app_to_person_usecase": "CUSTOMER_CARE", "has_embedded_links": false, "has_embedded_phone": false,
+            "subscriber_opt_in": true, "age_gated": false, "direct_lending": false, "message_flow": "At the desk.",
+            "opt_in_message": null, "opt_out_message": null, "help_message": null, "opt_in_keywords": [],
+            "opt_out_keywords": [], "help_keywords": [], "rate_limits": null, "mock": false, "errors": [],
+            "date_created": iso(service.created), "date_updated": iso(service.updated), "url": url,
+        })
+    });
+    listed(asked, "compliance", campaign.into_iter().collect())
+}
+
+/// `GET /v1/Tollfree/Verifications`
+pub(super) fn verifications(world: &World, asked: &Asked<'_>) -> Result<Answer, ApiError> {
+    let of = asked.params.filled("TollfreePhoneNumberSid");
+    let status = asked.params.filled("Status");
+    let all = world.verifications(&asked.account).filter(|(number, state)| {
+        of.is_none_or(|of| number.as_str() == of) && status.is_none_or(|wanted| wanted == *state)
+    });
+    let all = all.map(|(number, state)| {
+        let sid = format!("HH{}", number.as_str().get(2..).unwrap_or_default());
+        let url = format!("{}/v1/Tollfree/Verifications/{sid}", base(asked.request));
+        json!({
+            "sid": sid, "account_sid": asked.account, "tollfree_phone_number_sid": number, "status": state,
+            "url": url, "rejection_reason": null, "error_code": null, "edit_allowed": null,
+        })
+    });
+    listed(asked, "verifications", all.collect())
+}

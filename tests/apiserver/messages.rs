@@ -1,0 +1,199 @@
+//! Whether messages arrive and leave, as status says and as they do.
+
+use std::error::Error;
+use std::time::Duration;
+
+use clinic_phone_operator::api::ClinicPhoneNumber;
+use clinic_phone_operator::domain::MessagingServiceSid;
+use clinic_phone_operator::simulator::{AccountPatch, AccountType, Compliance, Fault, FaultSpec, InboundMessage};
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::harness::Outcome;
+use crate::world::{Options, World, condition, held, is_ready, life, status};
+
+const INBOUND: &str = "InboundSms";
+const OUTBOUND: &str = "OutboundSms";
+
+fn looking() -> Options {
+    Options { messaging: Duration::from_secs(1), ..Options::default() }
+}
+
+/// Status and reason of a condition.
+fn told(number: &ClinicPhoneNumber, kind: &str) -> (String, String) {
+    condition(number, kind).map(|(status, reason, _)| (status, reason)).unwrap_or_default()
+}
+
+fn says(kind: &'static str, status: &'static str, reason: &'static str) -> impl Fn(&ClinicPhoneNumber) -> bool {
+    move |number| told(number, kind) == (status.to_owned(), reason.to_owned())
+}
+
+/// Makes a Messaging Service.
+async fn service(world: &World, form: &[(&str, &str)]) -> Result<MessagingServiceSid, Box<dyn Error>> {
+    let made = world.as_owner(&world.account, Method::POST, "/v1/Services", form).await?;
+    Ok(made.get("sid").and_then(Value::as_str).ok_or("no SID")?.parse()?)
+}
+
+async fn change(world: &World, service: &MessagingServiceSid, form: &[(&str, &str)]) -> Result<Value, Box<dyn Error>> {
+    world.as_owner(&world.account, Method::POST, &format!("/v1/Services/{service}"), form).await
+}
+
+async fn join(world: &World, service: &MessagingServiceSid, number: &ClinicPhoneNumber) -> Outcome {
+    let sid = status(number).phone_number_sid.ok_or("no SID")?;
+    let path = format!("/v1/Services/{service}/PhoneNumbers");
+    world.as_owner(&world.account, Method::POST, &path, &[("PhoneNumberSid", &sid)]).await.map(drop)
+}
+
+/// Whether Twilio throws a message to the number away, without that any webhook is called.
+async fn thrown_away(world: &World, number: &str) -> Result<bool, Box<dyn Error>> {
+    let message = InboundMessage { from: "+14185550199".to_owned(), to: number.parse()?, body: "Oui".to_owned() };
+    Ok(world.twilio.deliver(message).await.error.is_some_and(|error| error.contains("thrown away")))
+}
+
+/// A number in a Messaging Service, in every way that a service can treat it; and what Twilio does with a message each time.
+#[test]
+fn a_messaging_service_that_takes_messages_is_found_and_told() -> Outcome {
+    life(looking(), async |world: &mut World| {
+        world.create("reception", json!({})).await?;
+        let ready = world.ready("reception").await?;
+        let number = held(&ready);
+        world.until("reception", "wired", says(INBOUND, "True", "Wired")).await?;
+        let shadow =
+            service(world, &[("FriendlyName", "Reminders"), ("InboundRequestUrl", "https://crm.example.com/in")])
+                .await?;
+        join(world, &shadow, &ready).await?;
+
+        let told = world.until("reception", "shadowed", says(INBOUND, "False", "ShadowedByService")).await?;
+        assert!(is_ready(&told), "the number is as the spec says");
+        let (.., message) = condition(&told, INBOUND).ok_or("no condition")?;
+        for words in [shadow.as_str(), "(Reminders)", "URL of its own", "Defer to sender's webhook"] {
+            assert!(message.contains(words), "{words}: {message}");
+        }
+        assert!(!thrown_away(world, &number).await?);
+
+        change(world, &shadow, &[("InboundRequestUrl", "")]).await?;
+        let thrown = |number: &ClinicPhoneNumber| {
+            condition(number, INBOUND).is_some_and(|(.., message)| message.contains("throws incoming messages away"))
+        };
+        world.until("reception", "thrown away", thrown).await?;
+        assert!(thrown_away(world, &number).await?);
+
+        change(world, &shadow, &[("UseInboundWebhookOnNumber", "true")]).await?;
+        world.until("reception", "left to the number", says(INBOUND, "True", "Wired")).await?;
+        assert!(!thrown_away(world, &number).await?);
+        let webhook = status(&told).webhook.ok_or("no webhook")?.url;
+        change(world, &shadow, &[("UseInboundWebhookOnNumber", "false"), ("InboundRequestUrl", &webhook)]).await?;
+        let same = |number: &ClinicPhoneNumber| {
+            condition(number, INBOUND).is_some_and(|(.., message)| message.contains("has the same URL"))
+        };
+        world.until("reception", "the same URL", same).await?;
+
+        change(world, &shadow, &[("InboundRequestUrl", "https://crm.example.com/in")]).await?;
+        world.until("reception", "shadowed again", says(INBOUND, "False", "ShadowedByService")).await?;
+        world.as_owner(&world.account, Method::DELETE, &format!("/v1/Services/{shadow}"), &[]).await?;
+        world.until("reception", "in no service", says(INBOUND, "True", "Wired")).await?;
+        assert!(world.sent().iter().all(|sent| sent.what != "update"), "nothing was changed at Twilio for this");
+        Ok(())
+    })
+}
+
+/// An adopted number may be in a service that nobody here knows of: until that was looked at nothing is promised.
+#[test]
+fn nothing_is_promised_of_an_adopted_number_before_it_was_looked_at() -> Outcome {
+    life(looking(), async |world: &mut World| {
+        world.twilio.put_faults(vec![FaultSpec::always("ListService", Fault::Http503)]);
+        world.hold(&world.account, &json!([{"phoneNumber": "+14185559001"}]))?;
+        let spec = json!({"phoneNumber": "+14185559001", "search": null, "adoptionPolicy": "IfOwned"});
+        world.create("reception", spec).await?;
+        let unseen = world.until("reception", "in service, unseen", |number| {
+            is_ready(number) && told(number, INBOUND) == ("Unknown".to_owned(), "NotChecked".to_owned())
+        });
+        unseen.await?;
+        world.twilio.put_faults(Vec::new());
+        world.until("reception", "looked at", says(INBOUND, "True", "Wired")).await?;
+        Ok(())
+    })
+}
+
+/// What carriers ask of senders, as it is decided; and a trial account.
+#[test]
+fn outgoing_messages_are_promised_as_carriers_allow() -> Outcome {
+    life(looking(), async |world: &mut World| {
+        world.create("states", json!({"search": {"country": "US", "areaCodes": ["212"]}})).await?;
+        world.create("free", json!({"search": {"country": "US", "type": "TollFree", "areaCodes": ["833"]}})).await?;
+        world.create("canada", json!({})).await?;
+        let blocked = || says(OUTBOUND, "False", "NotRegistered");
+        let states = world.until("states", "blocked", blocked()).await?;
+        let free = world.until("free", "blocked", blocked()).await?;
+        world.until("canada", "sends to Canada", says(OUTBOUND, "True", "Capable")).await?;
+        assert!(is_ready(&states) && is_ready(&free));
+
+        let campaign = service(world, &[("FriendlyName", "US"), ("UseInboundWebhookOnNumber", "true")]).await?;
+        join(world, &campaign, &states).await?;
+        let of = |state: &str| Compliance {
+            campaigns: [(campaign.clone(), state.to_owned())].into(),
+            ..Compliance::default()
+        };
+        world.twilio.put_compliance(of("IN_PROGRESS"))?;
+        let pending = |number: &ClinicPhoneNumber| {
+            condition(number, OUTBOUND).is_some_and(|(.., message)| message.contains("handed in and not decided"))
+        };
+        world.until("states", "pending", pending).await?;
+        world.twilio.put_compliance(of("VERIFIED"))?;
+        world.until("states", "registered", says(OUTBOUND, "True", "Registered")).await?;
+
+        let sid: clinic_phone_operator::domain::PhoneNumberSid =
+            status(&free).phone_number_sid.ok_or("no SID")?.parse()?;
+        let verified =
+            |state: &str| Compliance { toll_free: [(sid.clone(), state.to_owned())].into(), ..Compliance::default() };
+        world.twilio.put_compliance(verified("TWILIO_REJECTED"))?;
+        let rejected = |number: &ClinicPhoneNumber| {
+            condition(number, OUTBOUND).is_some_and(|(.., message)| message.contains("it was rejected"))
+        };
+        world.until("free", "rejected", rejected).await?;
+        world.twilio.put_compliance(verified("TWILIO_APPROVED"))?;
+        world.until("free", "verified", says(OUTBOUND, "True", "Registered")).await?;
+
+        world.twilio.patch_account(
+            &world.account.sid,
+            AccountPatch { kind: Some(AccountType::Trial), ..AccountPatch::default() },
+        );
+        for name in ["states", "free", "canada"] {
+            let trial = world.until(name, "a trial account", says(OUTBOUND, "False", "TrialAccount")).await?;
+            assert!(is_ready(&trial));
+        }
+        Ok(())
+    })
+}
+
+/// A key without the right, an answer that cannot be used, silence: the number serves, and what is not known is said to be unknown.
+#[test]
+fn what_cannot_be_looked_at_disturbs_nothing() -> Outcome {
+    life(looking(), async |world: &mut World| {
+        let permissions = [
+            "ListAvailablePhoneNumberLocal",
+            "ListIncomingPhoneNumber",
+            "FetchIncomingPhoneNumber",
+            "CreateIncomingPhoneNumber",
+        ];
+        world.narrow_key("narrow", 2, &permissions).await?;
+        world.create("narrow", json!({"credentialsSecretRef": {"name": "narrow"}})).await?;
+        world.create("reception", json!({})).await?;
+        let narrow = world.until("narrow", "not checked", says(INBOUND, "Unknown", "NotChecked")).await?;
+        let (.., why) = condition(&narrow, INBOUND).ok_or("no condition")?;
+        assert!(is_ready(&narrow) && why.contains("API key") && why.contains("70051"), "{why}");
+        assert_eq!(told(&narrow, OUTBOUND), ("True".to_owned(), "Capable".to_owned()));
+
+        // What was read before still counts while it cannot be read again.
+        world.until("reception", "wired", says(INBOUND, "True", "Wired")).await?;
+        for fault in [Fault::Http503, Fault::Garbage, Fault::NotFound, Fault::ResetBefore] {
+            let asked = world.count("services");
+            world.twilio.put_faults(vec![FaultSpec::always("ListService", fault)]);
+            world.so("it was asked for", || world.count("services") > asked + 2).await?;
+            let number = world.look("reception", &format!("{fault:?}")).await?;
+            assert_eq!(told(&number, INBOUND), ("True".to_owned(), "Wired".to_owned()), "{fault:?}");
+            world.twilio.put_faults(Vec::new());
+        }
+        Ok(())
+    })
+}
