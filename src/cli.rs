@@ -98,6 +98,11 @@ pub struct RunArgs {
     #[arg(long, env = "CPN_USAGE_INTERVAL", default_value = "6h", value_parser = parse_interval)]
     pub usage_interval: Duration,
 
+    /// Let `sms.verification: SignedRequest` call webhooks at private, loopback and cluster addresses. For tests: Twilio cannot reach
+    /// them.
+    #[arg(long, env = "CPN_ALLOW_PRIVATE_WEBHOOKS")]
+    pub allow_private_webhooks: bool,
+
     /// How often it is looked at, for each account, whether a Messaging Service takes a number's messages, whether carriers let
     /// through what it sends, and whether the account is a trial one; 0: never, and `InboundSms` and `OutboundSms` rest on the
     /// number alone. With the default four calls a day and account, and four for each Messaging Service.

@@ -10,6 +10,7 @@ use crate::cli::RunArgs;
 use crate::controller::Settings;
 use crate::domain::InstallationId;
 use crate::plan::desired::Defaults;
+use crate::probe;
 use crate::twilio::{Endpoints, NetworkOptions};
 
 /// After a stamp was asked for, sending may begin within this time.
@@ -29,6 +30,8 @@ pub struct Config {
     pub network: NetworkOptions,
     /// Where the admin endpoints are.
     pub admin_listen: SocketAddr,
+    /// How webhooks are called.
+    pub probe: probe::Options,
     /// How often accounts are audited; zero: never.
     pub audit_interval: Duration,
 }
@@ -117,6 +120,7 @@ impl Config {
             },
             endpoints,
             network: network(timeout),
+            probe: probe::Options { allow_private: args.allow_private_webhooks, ..probe::Options::default() },
             admin_listen: args.admin_listen,
             audit_interval: args.audit_interval,
         })

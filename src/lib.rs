@@ -10,6 +10,7 @@ pub mod domain;
 pub mod plan;
 
 pub mod controller;
+pub mod probe;
 pub mod twilio;
 
 pub mod simulator;

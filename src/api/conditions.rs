@@ -20,6 +20,8 @@ pub enum ConditionType {
     InboundSms,
     /// The number can send messages.
     OutboundSms,
+    /// The webhook answered a signed message. Present where that is asked for.
+    WebhookVerified,
     /// False while an existing number cannot be looked at.
     Observed,
     /// The month's usage and the prices could be read.
@@ -30,7 +32,7 @@ pub enum ConditionType {
 
 impl ConditionType {
     /// All types, in the order of status.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Ready,
         Self::Reconciling,
         Self::Stalled,
@@ -38,6 +40,7 @@ impl ConditionType {
         Self::NumberAcquired,
         Self::InboundSms,
         Self::OutboundSms,
+        Self::WebhookVerified,
         Self::Observed,
         Self::UsageReported,
         Self::Paused,
@@ -53,6 +56,7 @@ impl ConditionType {
             Self::NumberAcquired => "NumberAcquired",
             Self::InboundSms => "InboundSms",
             Self::OutboundSms => "OutboundSms",
+            Self::WebhookVerified => "WebhookVerified",
             Self::Observed => "Observed",
             Self::UsageReported => "UsageReported",
             Self::Paused => "Paused",
@@ -107,6 +111,14 @@ pub enum Reason {
     Registered,
     NotRegistered,
     TrialAccount,
+    Verified,
+    NotPublic,
+    Unreachable,
+    TlsFailed,
+    TimedOut,
+    Redirected,
+    SignatureRefused,
+    WebhookFailed,
     Seen,
     Reported,
     NotReported,
@@ -155,6 +167,14 @@ impl Reason {
             Self::Registered => "Registered",
             Self::NotRegistered => "NotRegistered",
             Self::TrialAccount => "TrialAccount",
+            Self::Verified => "Verified",
+            Self::NotPublic => "NotPublic",
+            Self::Unreachable => "Unreachable",
+            Self::TlsFailed => "TlsFailed",
+            Self::TimedOut => "TimedOut",
+            Self::Redirected => "Redirected",
+            Self::SignatureRefused => "SignatureRefused",
+            Self::WebhookFailed => "WebhookFailed",
             Self::Seen => "Seen",
             Self::Reported => "Reported",
             Self::NotReported => "NotReported",

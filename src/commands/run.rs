@@ -11,9 +11,9 @@ use crate::admin::{self, Readiness};
 use crate::cli::RunArgs;
 use crate::clock::SharedClock;
 use crate::config::Config;
-use crate::controller::{self, Context};
+use crate::controller::{self, Clients, Context};
 use crate::telemetry::Metrics;
-use crate::twilio;
+use crate::{probe, twilio};
 
 /// Runs until `stop`.
 ///
@@ -27,6 +27,7 @@ pub async fn run(args: &RunArgs, clock: SharedClock, stop: CancellationToken) ->
     let kube = kube::Client::try_from(kube_config).context("cannot make a Kubernetes client")?;
     let metrics = Arc::new(Metrics::default());
     let transport = twilio::network(&config.network).context("cannot make an HTTP client")?;
+    let probe = probe::network(&config.probe).map_err(anyhow::Error::msg).context("cannot make an HTTP client")?;
     let observer = Arc::clone(&metrics);
     let twilio = twilio::Client::new(config.endpoints, transport, config.network.timeout)
         .with_observer(Arc::new(move |record| observer.called(record)));
@@ -45,7 +46,8 @@ pub async fn run(args: &RunArgs, clock: SharedClock, stop: CancellationToken) ->
     let admin_stop = CancellationToken::new();
     let admin = tokio::spawn(admin::serve(listener, router, admin_stop.clone()));
 
-    let (context, ends) = Context::new(kube, twilio, clock, config.settings, metrics, salt, stop.clone());
+    let (context, ends) =
+        Context::new(Clients { kube, twilio, probe }, clock, config.settings, metrics, salt, stop.clone());
     // Beside the passes: nobody waits for it, and it ends with the context's stop.
     let audit = tokio::spawn(controller::audit::run(Arc::clone(&context), config.audit_interval));
     let beside = tokio::spawn(controller::beside::run(Arc::clone(&context)));

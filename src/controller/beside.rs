@@ -3,7 +3,7 @@
 //! It writes nothing: what was found is kept in stores ([`super::figures`], [`super::reach`]), each resource of the account is asked
 //! to look, and its pass writes it with whatever else there is to write. No pass waits for it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,15 +11,16 @@ use futures::StreamExt as _;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 
-use crate::api::v1alpha1::{CredentialsSecretRef, Usage, UsageScope};
+use crate::api::v1alpha1::{CredentialsSecretRef, SmsVerification, Usage, UsageScope, WebhookStatus};
 use crate::api::{ClinicPhoneNumber, REQUESTED_AT};
 use crate::domain::{AccountSid, E164, Meaning, Moment, PhoneNumberSid, Trouble};
 use crate::plan::observed::CredentialsView;
-use crate::plan::{ObjectKey, telling};
+use crate::plan::verify::{self, Target};
+use crate::plan::{Desired, ObjectKey, telling};
 use crate::twilio::Credentials;
 
 use super::gated::Gated;
-use super::{Context, figures, reach, secrets};
+use super::{Context, figures, reach, secrets, verify as webhooks};
 
 /// Accounts that are read side by side.
 const SIDE_BY_SIDE: usize = 4;
@@ -41,12 +42,15 @@ pub(super) struct Subject {
     pub(super) usage: Option<Usage>,
     /// Whether status says that something about messages was not looked at.
     pub(super) unchecked: bool,
+    /// The webhook to try, and what status says of it.
+    pub(super) webhook: Option<Target>,
+    pub(super) verified: Option<WebhookStatus>,
 }
 
-/// Reads until the context's stop; never, where nothing is to be read.
+/// Reads until the context's stop.
 pub async fn run(context: Arc<Context>) {
     let intervals = [context.settings.usage_interval, context.settings.messaging_interval];
-    let Some(shortest) = intervals.into_iter().filter(|interval| !interval.is_zero()).min() else { return };
+    let shortest = intervals.into_iter().filter(|interval| !interval.is_zero()).min().unwrap_or(TICK);
     let born = context.now().boot;
     loop {
         let turn = async {
@@ -64,36 +68,65 @@ pub async fn run(context: Arc<Context>) {
 /// Reads every account that is due.
 async fn turn(context: &Context, born: Moment) {
     let mut accounts: BTreeMap<AccountSid, Vec<Subject>> = BTreeMap::new();
-    for (account, subject) in context.known().filter_map(|object| subject(&object)) {
+    for (account, subject) in context.known().filter_map(|object| subject(context, &object)) {
         accounts.entry(account).or_default().push(subject);
     }
     figures::retain(context, |account| accounts.contains_key(account));
     reach::retain(context, |account| accounts.contains_key(account));
-    let due = accounts.into_iter().filter_map(|(account, subjects)| {
+    let asking: HashSet<_> =
+        accounts.values().flatten().filter(|subject| subject.webhook.is_some()).map(|subject| &subject.key).collect();
+    webhooks::retain(context, |key| asking.contains(key));
+    let mut tried = Vec::new();
+    for (account, subjects) in &accounts {
+        let due = subjects.iter().filter(|subject| webhooks::is_due(context, subject));
+        tried.extend(due.map(|subject| (account.clone(), subject.clone())));
+    }
+    let read = accounts.into_iter().filter_map(|(account, subjects)| {
         let figures = figures::is_due(context, &account, &subjects);
         let reach = reach::is_due(context, born, &account, &subjects);
-        (figures || reach).then_some((account, subjects, figures, reach))
+        (figures || reach).then_some(Due { account, subjects, figures, reach })
     });
-    let due: Vec<_> = due.collect();
-    futures::stream::iter(due)
-        .for_each_concurrent(SIDE_BY_SIDE, |(account, subjects, figures, reach)| async move {
-            let mut asker = Asker::new(context, &account, &subjects).await;
-            // What people wait for comes first.
-            if reach {
-                reach::refresh(context, &account, &subjects, &mut asker).await;
-            }
-            if figures {
-                figures::refresh(context, &account, &subjects, &mut asker).await;
-            }
-            for subject in &subjects {
-                context.poke(&subject.key);
-            }
-        })
-        .await;
+    let read: Vec<_> = read.collect();
+    tokio::join!(try_all(context, tried), read_all(context, read));
 }
 
-fn subject(object: &ClinicPhoneNumber) -> Option<(AccountSid, Subject)> {
+/// An account to read.
+struct Due {
+    account: AccountSid,
+    subjects: Vec<Subject>,
+    figures: bool,
+    reach: bool,
+}
+
+async fn try_all(context: &Context, due: Vec<(AccountSid, Subject)>) {
+    let each = futures::stream::iter(due).for_each_concurrent(SIDE_BY_SIDE, |(account, subject)| async move {
+        if webhooks::refresh(context, &account, &subject).await {
+            context.poke(&subject.key);
+        }
+    });
+    each.await;
+}
+
+async fn read_all(context: &Context, due: Vec<Due>) {
+    let each = futures::stream::iter(due).for_each_concurrent(SIDE_BY_SIDE, |due| async move {
+        let mut asker = Asker::new(context, &due.account, &due.subjects).await;
+        // What people wait for comes first.
+        if due.reach {
+            reach::refresh(context, &due.account, &due.subjects, &mut asker).await;
+        }
+        if due.figures {
+            figures::refresh(context, &due.account, &due.subjects, &mut asker).await;
+        }
+        for subject in &due.subjects {
+            context.poke(&subject.key);
+        }
+    });
+    each.await;
+}
+
+fn subject(context: &Context, object: &ClinicPhoneNumber) -> Option<(AccountSid, Subject)> {
     let status = object.status.as_ref()?;
+    let asks = object.spec.sms.as_ref().is_some_and(|sms| sms.verification == SmsVerification::SignedRequest);
     let subject = Subject {
         key: ObjectKey { namespace: object.namespace().unwrap_or_default(), name: object.name_any() },
         sid: PhoneNumberSid::parse(status.phone_number_sid.as_deref()?).ok()?,
@@ -104,6 +137,8 @@ fn subject(object: &ClinicPhoneNumber) -> Option<(AccountSid, Subject)> {
         scope: object.spec.usage.as_ref().map(|usage| usage.scope).unwrap_or_default(),
         usage: status.usage.clone(),
         unchecked: crate::plan::reach::is_unchecked(&status.conditions),
+        webhook: asks.then(|| verify::target(&Desired::read(object, &context.settings.defaults))).flatten(),
+        verified: status.webhook.clone(),
     };
     Some((AccountSid::parse(status.account_sid.as_deref()?).ok()?, subject))
 }

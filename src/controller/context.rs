@@ -13,12 +13,12 @@ use crate::domain::Now;
 use crate::plan::ObjectKey;
 use crate::plan::desired::Defaults;
 use crate::telemetry::Metrics;
-use crate::twilio;
+use crate::{probe, twilio};
 
 use super::accounts::Accounts;
 use super::ledger::Ledger;
 use super::memory::Memories;
-use super::{figures, reach};
+use super::{figures, reach, verify};
 
 /// How the controller behaves.
 #[derive(Debug, Clone)]
@@ -45,6 +45,16 @@ pub struct Settings {
     pub instance: String,
 }
 
+/// Whom it talks to.
+pub struct Clients {
+    /// The API server.
+    pub kube: kube::Client,
+    /// Twilio.
+    pub twilio: twilio::Client,
+    /// Webhooks that are to be tried.
+    pub probe: probe::Transport,
+}
+
 /// What every pass shares.
 pub struct Context {
     /// The API server.
@@ -63,6 +73,10 @@ pub struct Context {
     pub figures: figures::Store,
     /// What stands between numbers and their messages, as it was read last.
     pub reach: reach::Store,
+    /// What became of the last try of each webhook.
+    pub verified: verify::Store,
+    /// The way to webhooks.
+    pub probe: probe::Transport,
     /// What is remembered between passes.
     pub memories: Memories,
     /// Every resource, as the watches last told: one store for each namespace that is served, or one for all.
@@ -88,14 +102,14 @@ pub struct Ends {
 impl Context {
     /// Builds a context and the ends that drive it.
     pub fn new(
-        kube: kube::Client,
-        twilio: twilio::Client,
+        clients: Clients,
         clock: SharedClock,
         settings: Settings,
         metrics: Arc<Metrics>,
         salt: [u8; 32],
         stop: CancellationToken,
     ) -> (Arc<Self>, Vec<Ends>) {
+        let Clients { kube, twilio, probe } = clients;
         let ledger = Ledger::new(
             kube.clone(),
             &settings.operator_namespace,
@@ -121,6 +135,8 @@ impl Context {
             accounts,
             figures: figures::Store::default(),
             reach: reach::Store::default(),
+            verified: verify::Store::default(),
+            probe,
             memories,
             stores,
             metrics,

@@ -22,8 +22,9 @@ mod run;
 pub(crate) mod secrets;
 #[cfg(test)]
 mod tests;
+pub mod verify;
 
-pub use context::{Context, Ends, Settings};
+pub use context::{Clients, Context, Ends, Settings};
 pub use error::Error;
 pub use reconcile::reconcile;
 pub use run::{LEDGER, WATCH, run};

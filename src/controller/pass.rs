@@ -65,6 +65,7 @@ impl<'a> Pass<'a> {
         };
         if let Some(held) = &observed.held {
             observed.reach = context.reach.of(&held.account, &held.sid, now.boot);
+            observed.verification = context.verified.of(&desired.key);
         }
         if let Some(claim) = observed.claim.as_ref().filter(|c| c.stands()) {
             context.memories.reserve(&claim.number, &desired.key);

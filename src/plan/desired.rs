@@ -86,6 +86,8 @@ pub struct Wish {
     pub label: Option<String>,
     /// The message webhook.
     pub sms: Webhook,
+    /// Whether it is to be tried with a signed message.
+    pub verify: bool,
     /// The call webhook.
     pub voice: Option<Webhook>,
     /// Passed on with the purchase.
@@ -228,6 +230,7 @@ impl Wish {
             limit,
             adoption: spec.adoption_policy,
             label: spec.friendly_name.clone(),
+            verify: sms.verification == SmsVerification::SignedRequest,
             sms: webhook(url, sms.method, sms.fallback_url, sms.fallback_method),
             voice: spec.voice.clone().map(|v| webhook(v.webhook_url, v.method, v.fallback_url, v.fallback_method)),
             regulatory: Regulatory {
@@ -255,12 +258,6 @@ fn unsupported(spec: &ClinicPhoneNumberSpec) -> Result<(), SpecProblem> {
             "spec.sms.messagingServiceSID",
             "a Messaging Service",
             "remove it",
-        ),
-        (
-            sms.is_some_and(|s| s.verification == SmsVerification::SignedRequest),
-            "spec.sms.verification",
-            "SignedRequest",
-            "use None",
         ),
     ];
     match uses.into_iter().find(|(used, ..)| *used) {

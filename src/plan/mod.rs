@@ -35,6 +35,7 @@ pub mod status;
 pub mod step;
 pub mod telling;
 pub mod turn;
+pub mod verify;
 mod wiring;
 
 #[cfg(test)]

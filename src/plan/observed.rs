@@ -18,6 +18,7 @@ use crate::domain::{
 use super::fuse::Admission;
 use super::reach::{self, Reach};
 use super::refusal::{self, Refusal};
+use super::verify::Verification;
 use super::{AccountList, Claim, Desired, Kind, ObjectKey, Post, Rule, Situation, broken, claim, figures, holds};
 
 /// How old a list may be on which something is decided: long enough for the list of a large account to be shared.
@@ -65,6 +66,8 @@ pub struct Reported {
     pub inbound_reason: Option<Reason>,
     /// As above.
     pub outbound_reason: Option<Reason>,
+    /// Whether status says something of a try of the webhook.
+    pub verified: bool,
     /// Whether `Observed` is False.
     pub blind: bool,
     /// Whether status says that a person is to choose.
@@ -265,6 +268,8 @@ pub struct Observed {
     pub figures: figures::View,
     /// What stands between the number and its messages, read beside the passes.
     pub reach: Reach,
+    /// What became of the last try of the webhook.
+    pub verification: Verification,
 }
 
 impl Observed {
@@ -296,6 +301,7 @@ impl Observed {
             inbound: is_true(&status.conditions, ConditionType::InboundSms),
             inbound_reason: reach::reason(&status.conditions, ConditionType::InboundSms),
             outbound_reason: reach::reason(&status.conditions, ConditionType::OutboundSms),
+            verified: status.conditions.iter().any(|c| c.type_ == ConditionType::WebhookVerified.as_str()),
         };
         if let Err(problem) = observed.read_status(status) {
             observed.corrupt = Some(format!(

@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::wiring::{look_at, wiring};
-use super::{Claim, Desired, Observed, Situation, by_hand, figures, price};
+use super::{Claim, Desired, Observed, Situation, by_hand, figures, price, verify};
 use crate::api::conditions::{self, ConditionType};
 use crate::api::v1alpha1::{ClinicPhoneNumberStatus, WebhookStatus};
 use crate::domain::{Field, Now};
@@ -24,16 +24,24 @@ pub fn render(
         by_hand::show(&mut new, desired, observed, now);
         facts(&mut new, desired, observed, now);
         figures::show(&mut new, observed);
+        verify::show(&mut new, desired, observed);
     }
-    let (figured, stays) = if observed.corrupt.is_none() { figures::condition(observed) } else { (None, true) };
-    let learnt = situation.is_some() || figured.is_some();
+    let beside = if observed.corrupt.is_none() {
+        [figures::condition(observed), verify::condition(desired, observed)]
+    } else {
+        [(None, true), (None, true)]
+    };
+    let learnt = situation.is_some() || beside.iter().any(|(wanted, _)| wanted.is_some());
     // A pass without a situation learnt nothing about the number.
     let (mut wanted, mut keep) = match situation {
         Some(situation) => situation.conditions(desired, observed),
         None => (Vec::new(), ConditionType::ALL.to_vec()),
     };
-    keep.extend(stays.then_some(ConditionType::UsageReported));
-    wanted.extend(figured);
+    for (kind, (told, stays)) in [ConditionType::UsageReported, ConditionType::WebhookVerified].into_iter().zip(beside)
+    {
+        keep.extend(stays.then_some(kind));
+        wanted.extend(told);
+    }
     if learnt {
         new.conditions = conditions::update(&old.conditions, &wanted, &keep, desired.generation, now.wall);
     }

@@ -28,6 +28,13 @@ pub struct FailureLabels {
     category: &'static str,
 }
 
+/// What a webhook was found to do.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct WebhookLabels {
+    /// `accepted` or `refused`.
+    outcome: &'static str,
+}
+
 /// All figures of one process: a value, not a global.
 #[derive(Debug)]
 pub struct Metrics {
@@ -43,6 +50,7 @@ pub struct Metrics {
     pub figures_failures: Counter,
     /// Readings of Messaging Services that failed.
     pub reach_failures: Counter,
+    webhooks: Family<WebhookLabels, Counter>,
     /// What the audit found.
     pub audit: AuditMetrics,
 }
@@ -74,6 +82,12 @@ impl Default for Metrics {
             "Readings of an account's Messaging Services that failed",
             reach_failures.clone(),
         );
+        let webhooks = Family::<WebhookLabels, Counter>::default();
+        registry.register(
+            "webhook_verifications",
+            "Signed messages to webhooks, by whether they were taken",
+            webhooks.clone(),
+        );
         let audit = AuditMetrics::default();
         audit.register(&mut registry);
         Self {
@@ -85,6 +99,7 @@ impl Default for Metrics {
             status_writes,
             figures_failures,
             reach_failures,
+            webhooks,
             audit,
         }
     }
@@ -100,6 +115,12 @@ impl Metrics {
     /// Counts a pass that could not be finished.
     pub fn failed(&self, category: &'static str) {
         self.failures.get_or_create(&FailureLabels { category }).inc();
+    }
+
+    /// Counts a try of a webhook.
+    pub fn tried_webhook(&self, accepted: bool) {
+        let outcome = if accepted { "accepted" } else { "refused" };
+        self.webhooks.get_or_create(&WebhookLabels { outcome }).inc();
     }
 
     /// Sets what the audit found, all at once for whoever reads.

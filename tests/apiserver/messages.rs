@@ -3,9 +3,12 @@
 use std::error::Error;
 use std::time::Duration;
 
+use bytes::Bytes;
 use clinic_phone_operator::api::ClinicPhoneNumber;
 use clinic_phone_operator::domain::MessagingServiceSid;
+use clinic_phone_operator::probe::TransportError;
 use clinic_phone_operator::simulator::{AccountPatch, AccountType, Compliance, Fault, FaultSpec, InboundMessage};
+use clinic_phone_operator::twilio::signature;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -194,6 +197,87 @@ fn what_cannot_be_looked_at_disturbs_nothing() -> Outcome {
             assert_eq!(told(&number, INBOUND), ("True".to_owned(), "Wired".to_owned()), "{fault:?}");
             world.twilio.put_faults(Vec::new());
         }
+        Ok(())
+    })
+}
+
+const VERIFIED: &str = "WebhookVerified";
+
+/// The URL and form of a signed message, and whether the signature is right.
+fn signed(request: &http::Request<Bytes>, token: &str) -> bool {
+    let form: Vec<(String, String)> = url::form_urlencoded::parse(request.body()).into_owned().collect();
+    let header = request.headers().get("X-Twilio-Signature").and_then(|value| value.to_str().ok());
+    let marked = form.iter().any(|(name, value)| name == "ClinicPhoneOperatorVerification" && value == "true");
+    marked && header.is_some_and(|header| signature::verify(&request.uri().to_string(), &form, header, token))
+}
+
+/// Tried when it is first wired, when the URL changes, and again when it failed; what it answers is told, with a remedy.
+#[test]
+fn a_webhook_is_tried_with_a_signed_message_where_that_is_asked_for() -> Outcome {
+    life(looking(), async |world: &mut World| {
+        let sms = |url: &str| json!({"sms": {"webhookURL": url, "verification": "SignedRequest"}});
+        world.create("silent", json!({})).await?;
+        world.create("reception", sms("https://sms.example.com/one")).await?;
+        let ready = world.until("reception", "verified", says(VERIFIED, "True", "Verified")).await?;
+        assert!(is_ready(&ready) && status(&ready).webhook.is_some_and(|webhook| webhook.verified_at.is_some()));
+        let tried = world.webhook.tried();
+        assert!(tried.iter().all(|request| signed(request, &world.account.token)), "{tried:?}");
+        assert_eq!(tried.len(), 1, "once, and nobody else's");
+
+        world.webhook.answers(Ok(403));
+        world.edit("reception", sms("https://sms.example.com/two")).await?;
+        let refused = world.until("reception", "refused", says(VERIFIED, "False", "SignatureRefused")).await?;
+        let (.., why) = condition(&refused, VERIFIED).ok_or("no condition")?;
+        assert!(why.contains("auth token") && why.contains("403") && is_ready(&refused), "{why}");
+        assert_eq!(
+            world.webhook.tried().last().map(|request| request.uri().to_string()).as_deref(),
+            Some("https://sms.example.com/two")
+        );
+
+        // Another URL is tried at once, whatever became of the one before.
+        for (n, (error, reason)) in [
+            (TransportError::Tls("UnknownIssuer".to_owned()), "TlsFailed"),
+            (TransportError::TimedOut, "TimedOut"),
+            (TransportError::NotPublic, "NotPublic"),
+            (TransportError::Unreachable("refused".to_owned()), "Unreachable"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            world.webhook.answers(Err(error));
+            world.edit("reception", sms(&format!("https://sms.example.com/{n}"))).await?;
+            world.until("reception", reason, says(VERIFIED, "False", reason)).await?;
+        }
+        world.webhook.answers(Ok(204));
+        world.edit("reception", sms("https://sms.example.com/last")).await?;
+        world.until("reception", "verified again", says(VERIFIED, "True", "Verified")).await?;
+        world.edit("reception", json!({"sms": {"verification": "None"}})).await?;
+        let off = world.until("reception", "not asked for", |number| condition(number, VERIFIED).is_none()).await?;
+        assert!(is_ready(&off));
+        assert!(condition(&world.ready("silent").await?, VERIFIED).is_none());
+        Ok(())
+    })
+}
+
+/// An API key alone cannot sign.
+#[test]
+fn without_the_auth_token_no_webhook_is_tried() -> Outcome {
+    life(looking(), async |world: &mut World| {
+        let all = [
+            "ListAvailablePhoneNumberLocal",
+            "ListIncomingPhoneNumber",
+            "FetchIncomingPhoneNumber",
+            "CreateIncomingPhoneNumber",
+        ];
+        world.narrow_key("narrow", 2, &all).await?;
+        let spec = json!({"credentialsSecretRef": {"name": "narrow"}, "sms": {"verification": "SignedRequest"}});
+        world.create("reception", spec).await?;
+        let untried = |number: &ClinicPhoneNumber| {
+            condition(number, VERIFIED)
+                .is_some_and(|(status, _, why)| status == "Unknown" && why.contains("add key \"authToken\""))
+        };
+        let number = world.until("reception", "not tried", untried).await?;
+        assert!(is_ready(&number) && world.webhook.tried().is_empty());
         Ok(())
     })
 }

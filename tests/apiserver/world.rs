@@ -17,6 +17,7 @@ use clinic_phone_operator::clock::{Clock, SharedClock, SystemClock};
 use clinic_phone_operator::controller::{self, Context};
 use clinic_phone_operator::domain::{AccountSid, InstallationId, Now};
 use clinic_phone_operator::plan::desired::Defaults;
+use clinic_phone_operator::probe;
 use clinic_phone_operator::simulator::{self, AccountSpec, ApiKey, KeyType, NumberRow, Simulator};
 use clinic_phone_operator::telemetry::Metrics;
 use clinic_phone_operator::twilio::{self, Endpoints, Transport, TransportError};
@@ -107,6 +108,47 @@ impl Account {
             sid: AccountSid::parse(&format!("AC{n:032x}"))?,
             token: format!("{:032x}", 0xfeed_0000_u64 + u64::from(n)),
         })
+    }
+}
+
+/// What stands for the world's webhooks when the operator tries one.
+#[derive(Clone, Default)]
+pub struct Webhook(Arc<Mutex<WebhookState>>);
+
+#[derive(Default)]
+struct WebhookState {
+    /// What it answers; `None`: 200.
+    answer: Option<Result<u16, probe::TransportError>>,
+    tried: Vec<http::Request<Bytes>>,
+}
+
+impl Webhook {
+    fn locked(&self) -> std::sync::MutexGuard<'_, WebhookState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn transport(&self) -> probe::Transport {
+        let this = self.clone();
+        probe::Transport::new(tower::service_fn(move |request: http::Request<Bytes>| {
+            let mut state = this.locked();
+            state.tried.push(request);
+            let answer = state.answer.clone().unwrap_or(Ok(200));
+            async move {
+                let status = answer?;
+                let response = http::Response::builder().status(status).body(());
+                response.map_err(|error| probe::TransportError::Interrupted(error.to_string()))
+            }
+        }))
+    }
+
+    /// From now on it answers this status, or not at all.
+    pub fn answers(&self, answer: Result<u16, probe::TransportError>) {
+        self.locked().answer = Some(answer);
+    }
+
+    /// Everything that was sent to it.
+    pub fn tried(&self) -> Vec<http::Request<Bytes>> {
+        self.locked().tried.clone()
     }
 }
 
@@ -204,6 +246,8 @@ pub struct World {
     /// The namespaces that are served.
     pub namespaces: Vec<String>,
     pub options: Options,
+    /// What the operator's tries of webhooks come to.
+    pub webhook: Webhook,
     operators: Vec<Operator>,
     sent: Arc<Mutex<Vec<Sent>>>,
 }
@@ -241,6 +285,7 @@ impl World {
             kubeconfig,
             namespaces,
             options,
+            webhook: Webhook::default(),
             operators: Vec::new(),
             sent: Arc::default(),
         })
@@ -279,8 +324,9 @@ impl World {
         };
         let stop = CancellationToken::new();
         let clock: SharedClock = Arc::<Skewed>::clone(&self.clock);
+        let clients = controller::Clients { kube, twilio, probe: self.webhook.transport() };
         let (context, ends) =
-            Context::new(kube, twilio, clock, settings, Arc::new(Metrics::default()), [7; 32], stop.clone());
+            Context::new(clients, clock, settings, Arc::new(Metrics::default()), [7; 32], stop.clone());
         let readiness = Arc::new(Readiness::waiting_for([controller::WATCH.to_owned(), controller::LEDGER.to_owned()]));
         tokio::spawn(controller::beside::run(Arc::clone(&context)));
         let task = tokio::spawn(controller::run(Arc::clone(&context), ends, Arc::clone(&readiness)));

@@ -25,6 +25,8 @@ const LAYERS: &[(&str, Uses)] = &[
     ("yaml", Uses::Only(&[])),
     ("lease", Uses::Only(&["clock", "domain"])),
     ("twilio", Uses::Only(&["clock", "domain"])),
+    // The signature alone: credentials and Twilio's endpoints are none of its business.
+    ("probe", Uses::Only(&["domain", "twilio::signature"])),
     // The signature alone of the real client: the simulator must not agree with its mistakes.
     ("simulator", Uses::Only(&["clock", "domain", "twilio::signature", "yaml"])),
     ("controller", Uses::AllBut(&["simulator", "commands"])),

@@ -17,7 +17,7 @@ use super::hub::Hub;
 use crate::api::v1alpha1::{ClinicPhoneNumber, ClinicPhoneNumberStatus};
 use crate::clock::Clock as _;
 use crate::controller::reconcile::{Next, pass_over, pause_after};
-use crate::controller::{Context, Ends, Settings};
+use crate::controller::{Clients, Context, Ends, Settings};
 use crate::domain::{AccountSid, E164, InstallationId, Moment};
 use crate::plan::ObjectKey;
 use crate::plan::desired::Defaults;
@@ -199,8 +199,7 @@ impl World {
         let observer = Arc::clone(&metrics);
         let client = client.with_observer(Arc::new(move |record| observer.called(record)));
         let (context, ends) = Context::new(
-            self.hub.kube(process),
-            client,
+            Clients { kube: self.hub.kube(process), twilio: client, probe: crate::probe::nobody() },
             Arc::new(self.clock(process)),
             settings,
             metrics,

@@ -276,7 +276,9 @@ impl World {
             instance: "operator-0".to_owned(),
         };
         let (metrics, stop) = (Arc::new(Metrics::default()), CancellationToken::new());
-        Context::new(self.kube(), self.twilio(), self.clock.clone(), settings, metrics, [0; 32], stop)
+        let clients =
+            crate::controller::Clients { kube: self.kube(), twilio: self.twilio(), probe: crate::probe::nobody() };
+        Context::new(clients, self.clock.clone(), settings, metrics, [0; 32], stop)
     }
 
     /// How often an operation was called.
