@@ -149,8 +149,8 @@ pub struct Regulatory {
 pub struct Setup {
     /// The whole label, mark included.
     pub friendly_name: String,
-    /// Where messages go.
-    pub sms: Webhook,
+    /// Where messages go; `None`: that is set by hand, and left alone.
+    pub sms: Option<Webhook>,
     /// Where calls go; `None`: calls are not managed.
     pub voice: Option<Webhook>,
 }
@@ -223,14 +223,16 @@ impl Setup {
         };
         check(Field::FriendlyName, &self.friendly_name, &held.friendly_name);
         let fallback = |webhook: &Webhook| webhook.fallback.clone().unwrap_or_default();
-        let (url, method) = fallback(&self.sms);
-        check(Field::SmsUrl, &self.sms.url, &held.sms_url);
-        check(Field::SmsMethod, self.sms.method.as_str(), held.sms_method.as_str());
-        check(Field::SmsFallbackUrl, &url, &held.sms_fallback_url);
-        if !url.is_empty() {
-            check(Field::SmsFallbackMethod, method.as_str(), held.sms_fallback_method.as_str());
+        if let Some(sms) = &self.sms {
+            let (url, method) = fallback(sms);
+            check(Field::SmsUrl, &sms.url, &held.sms_url);
+            check(Field::SmsMethod, sms.method.as_str(), held.sms_method.as_str());
+            check(Field::SmsFallbackUrl, &url, &held.sms_fallback_url);
+            if !url.is_empty() {
+                check(Field::SmsFallbackMethod, method.as_str(), held.sms_fallback_method.as_str());
+            }
+            check(Field::SmsApplicationSid, "", &held.sms_application_sid);
         }
-        check(Field::SmsApplicationSid, "", &held.sms_application_sid);
         if let Some(voice) = &self.voice {
             let (url, method) = fallback(voice);
             check(Field::VoiceUrl, &voice.url, &held.voice_url);

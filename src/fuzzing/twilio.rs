@@ -253,7 +253,7 @@ fn purchase() -> Purchase {
         phone_number: E164::parse(NUMBER).unwrap(),
         setup: Setup {
             friendly_name: "[cpn:abcde.abcdefghijk] (418) 555-1234".to_owned(),
-            sms: Webhook { url, method: HttpMethod::POST, fallback: None },
+            sms: Some(Webhook { url, method: HttpMethod::POST, fallback: None }),
             voice: None,
         },
         regulatory: Regulatory::default(),

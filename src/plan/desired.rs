@@ -86,6 +86,8 @@ pub struct Wish {
     pub label: Option<String>,
     /// The message webhook.
     pub sms: Webhook,
+    /// Whether the operator sets it, or a person does and the operator tells whether it is there.
+    pub sms_management: SmsManagement,
     /// Whether it is to be tried with a signed message.
     pub verify: bool,
     /// The call webhook.
@@ -189,6 +191,11 @@ impl Wish {
         self.manual && self.exact.is_none() && holds(Rule::PersonChooses)
     }
 
+    /// Whether the operator sets the message webhook.
+    pub fn sms_managed(&self) -> bool {
+        self.sms_management == SmsManagement::Managed
+    }
+
     /// The country and the kind of the numbers that are searched; every search has the same.
     pub fn searched(&self) -> Option<(&CountryCode, NumberType)> {
         self.searches.first().map(|search| (&search.country, search.number_type))
@@ -198,7 +205,7 @@ impl Wish {
     pub fn setup(&self, mark: &Mark, number: &E164) -> Setup {
         Setup {
             friendly_name: mark.friendly_name(self.label.as_deref(), number),
-            sms: self.sms.clone(),
+            sms: self.sms_managed().then(|| self.sms.clone()),
             voice: self.voice.clone(),
         }
     }
@@ -230,6 +237,7 @@ impl Wish {
             limit,
             adoption: spec.adoption_policy,
             label: spec.friendly_name.clone(),
+            sms_management: sms.management,
             verify: sms.verification == SmsVerification::SignedRequest,
             sms: webhook(url, sms.method, sms.fallback_url, sms.fallback_method),
             voice: spec.voice.clone().map(|v| webhook(v.webhook_url, v.method, v.fallback_url, v.fallback_method)),
@@ -246,20 +254,12 @@ impl Wish {
 /// They are refused by name: never silently ignored.
 fn unsupported(spec: &ClinicPhoneNumberSpec) -> Result<(), SpecProblem> {
     let sms = spec.sms.as_ref();
-    let uses = [
-        (
-            sms.is_some_and(|s| s.management == SmsManagement::Observed),
-            "spec.sms.management",
-            "Observed",
-            "use Managed",
-        ),
-        (
-            sms.is_some_and(|s| s.messaging_service_sid.is_some()),
-            "spec.sms.messagingServiceSID",
-            "a Messaging Service",
-            "remove it",
-        ),
-    ];
+    let uses = [(
+        sms.is_some_and(|s| s.messaging_service_sid.is_some()),
+        "spec.sms.messagingServiceSID",
+        "a Messaging Service",
+        "remove it",
+    )];
     match uses.into_iter().find(|(used, ..)| *used) {
         None => Ok(()),
         Some((_, field, what, remedy)) => Err(SpecProblem {

@@ -227,8 +227,21 @@ pub fn inbound(desired: &Desired, observed: &Observed, wiring: &Wiring) -> Verdi
         Known::Read(Some(service)) if !service.on_number => through(desired, service),
         // From here on it is the number's own webhook that counts.
         _ if !wiring.inbound => {
-            let fields = wiring.wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            told(Truth::False, Reason::NotWired, format!("not as wanted at Twilio: {fields}"))
+            let by_hand = desired.wish.as_ref().ok().filter(|wish| !wish.sms_managed());
+            let message = by_hand.map_or_else(
+                || {
+                    let fields = wiring.wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                    format!("not as wanted at Twilio: {fields}")
+                },
+                |wish| {
+                    format!(
+                        "spec.sms.management is Observed: copy status.webhook.url into the number's settings in the Twilio Console, \
+                         under \"A message comes in\", as Webhook with HTTP {}; it is noticed at the next look",
+                        wish.sms.method.as_str()
+                    )
+                },
+            );
+            told(Truth::False, Reason::NotWired, message)
         }
         Known::Read(None) => wired(direct),
         Known::Read(Some(service)) => wired(&format!(

@@ -93,7 +93,10 @@ pub(super) fn record(
 
 pub(super) fn in_service(number: &IncomingNumber, wish: &Wish) -> Situation {
     let (it, url) = (&number.phone_number, printable(&wish.sms.url));
-    let message = if number.capabilities.sms {
+    let by_hand = !wish.sms_managed() && number.sms_url != wish.sms.url;
+    let message = if number.capabilities.sms && by_hand {
+        format!("{it} is held; its webhook is set by hand (spec.sms.management: Observed) and is not {url} yet")
+    } else if number.capabilities.sms {
         format!("{it} receives SMS at {url}")
     } else {
         format!("{it} is held and has no SMS capability: no message reaches {url}")

@@ -87,15 +87,18 @@ fn facts(new: &mut ClinicPhoneNumberStatus, desired: &Desired, observed: &Observ
             if let (Some(wiring), Ok(wish)) = (wiring(desired, observed), &desired.wish)
                 && !wiring.wrong.iter().any(|f| matches!(f, Field::SmsUrl | Field::SmsMethod))
             {
-                let same = new.webhook.as_ref().filter(|w| w.url == wish.sms.url && w.method == wish.sms.method);
-                if same.is_none() {
-                    new.webhook = Some(WebhookStatus {
-                        url: wish.sms.url.clone(),
-                        method: wish.sms.method,
-                        configured_at: Some(Time(now.wall)),
-                        verified_at: None,
-                    });
+                let same = new.webhook.take().filter(|w| w.url == wish.sms.url && w.method == wish.sms.method);
+                let mut webhook = same.unwrap_or_else(|| WebhookStatus {
+                    url: wish.sms.url.clone(),
+                    method: wish.sms.method,
+                    configured_at: None,
+                    verified_at: None,
+                });
+                // One that a person is to set is shown before it is there.
+                if webhook.configured_at.is_none() && (wish.sms_managed() || wiring.inbound) {
+                    webhook.configured_at = Some(Time(now.wall));
                 }
+                new.webhook = Some(webhook);
             }
         }
         None => {

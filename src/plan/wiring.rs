@@ -17,7 +17,13 @@ pub fn wiring(desired: &Desired, observed: &Observed) -> Option<Wiring> {
         .into_iter()
         .map(|(f, _)| f)
         .collect();
-    let inbound = !wrong.iter().any(|f| matches!(f, Field::SmsUrl | Field::SmsMethod | Field::SmsApplicationSid));
+    let inbound = if wish.sms_managed() {
+        !wrong.iter().any(|f| matches!(f, Field::SmsUrl | Field::SmsMethod | Field::SmsApplicationSid))
+    } else {
+        // Set by hand, and none of our differences.
+        let there = number.sms_url == wish.sms.url && number.sms_method == wish.sms.method;
+        there && number.sms_application_sid.is_empty()
+    };
     Some(Wiring { wrong, inbound, sms: number.capabilities.sms })
 }
 

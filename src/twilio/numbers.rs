@@ -164,14 +164,16 @@ pub(super) fn purchase_form(purchase: &Purchase) -> String {
     let setup = &purchase.setup;
     form.append_pair("PhoneNumber", purchase.phone_number.as_str());
     form.append_pair(Field::FriendlyName.parameter(), &setup.friendly_name);
-    form.append_pair(Field::SmsUrl.parameter(), &setup.sms.url);
-    form.append_pair(Field::SmsMethod.parameter(), setup.sms.method.as_str());
-    if let Some((url, method)) = &setup.sms.fallback {
-        form.append_pair(Field::SmsFallbackUrl.parameter(), url);
-        form.append_pair(Field::SmsFallbackMethod.parameter(), method.as_str());
+    if let Some(sms) = &setup.sms {
+        form.append_pair(Field::SmsUrl.parameter(), &sms.url);
+        form.append_pair(Field::SmsMethod.parameter(), sms.method.as_str());
+        if let Some((url, method)) = &sms.fallback {
+            form.append_pair(Field::SmsFallbackUrl.parameter(), url);
+            form.append_pair(Field::SmsFallbackMethod.parameter(), method.as_str());
+        }
+        // An application would make Twilio ignore the URL above; a new number has none unless the call acts as an update.
+        form.append_pair(Field::SmsApplicationSid.parameter(), "");
     }
-    // An application would make Twilio ignore the URL above; a new number has none unless the call acts as an update.
-    form.append_pair(Field::SmsApplicationSid.parameter(), "");
     if let Some(voice) = &setup.voice {
         form.append_pair(Field::VoiceUrl.parameter(), &voice.url);
         form.append_pair(Field::VoiceMethod.parameter(), voice.method.as_str());

@@ -179,9 +179,10 @@ fn what_cannot_be_looked_at_disturbs_nothing() -> Outcome {
             "FetchIncomingPhoneNumber",
             "CreateIncomingPhoneNumber",
         ];
+        world.create("reception", json!({})).await?;
+        world.so("it was looked at", || world.count("services") > 1).await?;
         world.narrow_key("narrow", 2, &permissions).await?;
         world.create("narrow", json!({"credentialsSecretRef": {"name": "narrow"}})).await?;
-        world.create("reception", json!({})).await?;
         let narrow = world.until("narrow", "not checked", says(INBOUND, "Unknown", "NotChecked")).await?;
         let (.., why) = condition(&narrow, INBOUND).ok_or("no condition")?;
         assert!(is_ready(&narrow) && why.contains("API key") && why.contains("70051"), "{why}");
@@ -255,6 +256,41 @@ fn a_webhook_is_tried_with_a_signed_message_where_that_is_asked_for() -> Outcome
         let off = world.until("reception", "not asked for", |number| condition(number, VERIFIED).is_none()).await?;
         assert!(is_ready(&off));
         assert!(condition(&world.ready("silent").await?, VERIFIED).is_none());
+        Ok(())
+    })
+}
+
+/// Set by hand: nothing is written, the URL to copy is shown, and whether it is there.
+#[test]
+fn a_webhook_that_is_set_by_hand_is_shown_and_never_written() -> Outcome {
+    life(Options::default(), async |world: &mut World| {
+        let url = "https://sms.example.com/by-hand";
+        world.create("reception", json!({"sms": {"webhookURL": url, "management": "Observed"}})).await?;
+        let number = world.ready("reception").await?;
+        let shown = |number: &ClinicPhoneNumber| {
+            status(number).webhook.map(|webhook| (webhook.url, webhook.configured_at.is_some()))
+        };
+        assert_eq!(
+            (told(&number, INBOUND), shown(&number)),
+            (("False".to_owned(), "NotWired".to_owned()), Some((url.to_owned(), false)))
+        );
+        let (.., how) = condition(&number, INBOUND).ok_or("no condition")?;
+        assert!(how.contains("status.webhook.url") && how.contains("HTTP POST"), "{how}");
+        let it = held(&number);
+        assert_eq!(world.row(&it)?.sms_url, "");
+
+        world.console(&world.account, &it, Some(&[("SmsUrl", url)])).await?;
+        let seen = world.look("reception", "by hand").await?;
+        assert_eq!((told(&seen, INBOUND).1.as_str(), shown(&seen)), ("Wired", Some((url.to_owned(), true))));
+        world.console(&world.account, &it, Some(&[("SmsUrl", "https://elsewhere.example.com")])).await?;
+        let gone = world.look("reception", "again").await?;
+        assert_eq!((told(&gone, INBOUND).1.as_str(), is_ready(&gone)), ("NotWired", true));
+        assert_eq!(world.row(&it)?.sms_url, "https://elsewhere.example.com");
+        assert_eq!(world.count("update"), 0);
+
+        world.edit("reception", json!({"sms": {"management": "Managed"}})).await?;
+        world.until("reception", "managed", says(INBOUND, "True", "Wired")).await?;
+        assert_eq!((world.row(&it)?.sms_url.as_str(), world.sold()), (url, 1));
         Ok(())
     })
 }

@@ -8,6 +8,7 @@ use super::twilio::CallFault;
 use super::world::{WINDOW, World, account, credentials, key, number, search};
 use crate::api::v1alpha1::{
     ClaimOutcome, ClinicPhoneNumber, ClinicPhoneNumberStatus, DeletionPolicy, Origin, Price, PurchasePolicy,
+    SmsManagement,
 };
 use crate::api::{FORGET_NUMBER, REQUESTED_AT};
 use crate::domain::{Class, InstallationId, Moment};
@@ -214,6 +215,23 @@ fn drift(w: &mut World) {
     let number = w.holds("a").unwrap();
     w.twilio.by_number(&number).unwrap().sms_url = "https://elsewhere.example.com".into();
     w.annotate("a", REQUESTED_AT, &format!("{:?}", w.now.boot));
+}
+
+const BY_HAND: &str = "https://hooks.example.com/by-hand";
+
+/// A person writes a webhook in the Console, and asks for a look.
+fn set_by_hand(w: &mut World, url: &str) {
+    let number = w.holds("a").unwrap();
+    w.twilio.by_number(&number).unwrap().sms_url = url.to_owned();
+    w.annotate("a", REQUESTED_AT, url);
+}
+
+fn webhook(w: &World) -> String {
+    w.holds("a").and_then(|n| w.twilio.holding(&account(1), &n)).map(|n| n.sms_url.clone()).unwrap_or_default()
+}
+
+fn told(w: &World, kind: &str, reason: &str) -> bool {
+    w.condition("a", kind).is_some_and(|(_, told)| told == reason)
 }
 
 fn wired(w: &World) -> bool {
@@ -433,6 +451,30 @@ pub fn lives() -> Vec<Life> {
                         });
                     },
                     |w| bought(w) && w.twilio.held.values().any(|s| s.number.sms_url == "https://new.example.com/sms"),
+                ),
+            ],
+        ),
+        life(
+            "a webhook set by hand, changed by hand, then managed",
+            1,
+            false,
+            vec![
+                (
+                    |w| {
+                        let mut spec = search();
+                        spec["sms"] = serde_json::json!({"webhookURL": BY_HAND, "management": "Observed"});
+                        w.apply("a", spec);
+                    },
+                    |w| bought(w) && told(w, "InboundSms", "NotWired") && webhook(w).is_empty(),
+                ),
+                (|w| set_by_hand(w, BY_HAND), |w| bought(w) && told(w, "InboundSms", "Wired")),
+                (
+                    |w| set_by_hand(w, "https://elsewhere.example.com"),
+                    |w| bought(w) && told(w, "InboundSms", "NotWired") && webhook(w) == "https://elsewhere.example.com",
+                ),
+                (
+                    |w| w.edit("a", |o| o.spec.sms.as_mut().unwrap().management = SmsManagement::Managed),
+                    |w| bought(w) && told(w, "InboundSms", "Wired") && webhook(w) == BY_HAND,
                 ),
             ],
         ),

@@ -228,12 +228,12 @@ impl Twilio {
         if let Some(class) = self.refuses {
             return Err(trouble(operation, Meaning::RefusedOtherwise, class));
         }
-        let fields = [
-            (Field::FriendlyName, purchase.setup.friendly_name.clone()),
-            (Field::SmsUrl, purchase.setup.sms.url.clone()),
-            (Field::SmsMethod, purchase.setup.sms.method.to_string()),
-            (Field::SmsApplicationSid, String::new()),
-        ];
+        let mut fields = vec![(Field::FriendlyName, purchase.setup.friendly_name.clone())];
+        if let Some(sms) = &purchase.setup.sms {
+            fields.push((Field::SmsUrl, sms.url.clone()));
+            fields.push((Field::SmsMethod, sms.method.to_string()));
+            fields.push((Field::SmsApplicationSid, String::new()));
+        }
         if let Some(held) = self.holding(account, number) {
             let sid = held.sid.clone();
             return if self.upsert {

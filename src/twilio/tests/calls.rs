@@ -41,11 +41,22 @@ async fn an_api_key_signs_in_as_itself() {
 }
 
 #[test]
+fn a_webhook_that_is_set_by_hand_is_in_no_form() {
+    let mut purchase = purchase();
+    purchase.setup.sms = None;
+    let form = super::super::numbers::purchase_form(&purchase);
+    assert!(!form.contains("Sms"), "{form}");
+}
+
+#[test]
 fn everything_that_is_managed_is_in_the_form() {
     let zeros = "0".repeat(32);
     let mut purchase = purchase();
-    purchase.setup.sms.url = "https://example.com/sms".to_owned();
-    purchase.setup.sms.fallback = Some(("https://example.com/f".to_owned(), HttpMethod::GET));
+    purchase.setup.sms = Some(Webhook {
+        url: "https://example.com/sms".to_owned(),
+        method: HttpMethod::POST,
+        fallback: Some(("https://example.com/f".to_owned(), HttpMethod::GET)),
+    });
     purchase.setup.voice = Some(Webhook {
         url: "https://example.com/v".to_owned(),
         method: HttpMethod::GET,

@@ -63,11 +63,11 @@ pub(super) fn purchase() -> Purchase {
         phone_number: E164::parse("+14185551234").unwrap(),
         setup: Setup {
             friendly_name: "[cpn:abcde.abcdefghijk] (418) 555-1234".to_owned(),
-            sms: Webhook {
+            sms: Some(Webhook {
                 url: "https://example.com/sms?key=canary".to_owned(),
                 method: HttpMethod::POST,
                 fallback: None,
-            },
+            }),
             voice: None,
         },
         regulatory: Regulatory::default(),
