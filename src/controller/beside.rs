@@ -11,6 +11,7 @@ use futures::StreamExt as _;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 
+use crate::api::conditions::{ConditionType, is_true};
 use crate::api::v1alpha1::{CredentialsSecretRef, SmsVerification, Usage, UsageScope, WebhookStatus};
 use crate::api::{ClinicPhoneNumber, REQUESTED_AT};
 use crate::domain::{AccountSid, E164, Meaning, Moment, PhoneNumberSid, Trouble};
@@ -24,6 +25,8 @@ use super::{Context, figures, reach, secrets, verify as webhooks};
 
 /// Accounts that are read side by side.
 const SIDE_BY_SIDE: usize = 4;
+/// Webhooks that are tried side by side.
+const AT_ONCE: usize = 32;
 /// Whether something is due is looked at this often; nothing is called for that.
 const TICK: Duration = Duration::from_secs(5);
 
@@ -47,47 +50,68 @@ pub(super) struct Subject {
     pub(super) verified: Option<WebhookStatus>,
 }
 
-/// Reads until the context's stop.
+/// Reads, and tries webhooks, until the context's stop.
 pub async fn run(context: Arc<Context>) {
     let intervals = [context.settings.usage_interval, context.settings.messaging_interval];
     let shortest = intervals.into_iter().filter(|interval| !interval.is_zero()).min().unwrap_or(TICK);
     let born = context.now().boot;
-    loop {
-        let turn = async {
+    let reading = async {
+        loop {
             tokio::time::sleep(TICK.min(shortest)).await;
-            turn(&context, born).await;
-        };
-        // It only reads: it may be cut off anywhere.
-        tokio::select! {
-            () = context.stop.cancelled() => return,
-            () = turn => {}
+            read_due(&context, born).await;
         }
+    };
+    // Apart: whoever has slow webhooks keeps nobody's readings waiting.
+    let trying = async {
+        loop {
+            tokio::time::sleep(TICK.min(shortest)).await;
+            try_due(&context).await;
+        }
+    };
+    // Neither writes: they may be cut off anywhere.
+    tokio::select! {
+        () = context.stop.cancelled() => {}
+        () = reading => {}
+        () = trying => {}
     }
 }
 
-/// Reads every account that is due.
-async fn turn(context: &Context, born: Moment) {
+/// Everything that holds a number, by account.
+fn subjects(context: &Context) -> BTreeMap<AccountSid, Vec<Subject>> {
     let mut accounts: BTreeMap<AccountSid, Vec<Subject>> = BTreeMap::new();
     for (account, subject) in context.known().filter_map(|object| subject(context, &object)) {
         accounts.entry(account).or_default().push(subject);
     }
+    accounts
+}
+
+/// Reads every account that is due.
+async fn read_due(context: &Context, born: Moment) {
+    let accounts = subjects(context);
     figures::retain(context, |account| accounts.contains_key(account));
     reach::retain(context, |account| accounts.contains_key(account));
-    let asking: HashSet<_> =
-        accounts.values().flatten().filter(|subject| subject.webhook.is_some()).map(|subject| &subject.key).collect();
-    webhooks::retain(context, |key| asking.contains(key));
-    let mut tried = Vec::new();
-    for (account, subjects) in &accounts {
-        let due = subjects.iter().filter(|subject| webhooks::is_due(context, subject));
-        tried.extend(due.map(|subject| (account.clone(), subject.clone())));
-    }
-    let read = accounts.into_iter().filter_map(|(account, subjects)| {
+    let due = accounts.into_iter().filter_map(|(account, subjects)| {
         let figures = figures::is_due(context, &account, &subjects);
         let reach = reach::is_due(context, born, &account, &subjects);
         (figures || reach).then_some(Due { account, subjects, figures, reach })
     });
-    let read: Vec<_> = read.collect();
-    tokio::join!(try_all(context, tried), read_all(context, read));
+    read_all(context, due.collect()).await;
+}
+
+/// Tries every webhook that is due.
+async fn try_due(context: &Context) {
+    let accounts = subjects(context);
+    let asking: HashSet<_> =
+        accounts.values().flatten().filter(|subject| subject.webhook.is_some()).map(|subject| &subject.key).collect();
+    webhooks::retain(context, |key| asking.contains(key));
+    let mut due = Vec::new();
+    for (account, subjects) in &accounts {
+        let tried = subjects.iter().filter(|subject| webhooks::is_due(context, subject));
+        due.extend(tried.map(|subject| (account.clone(), subject.clone())));
+    }
+    // The rest has its turn at the next look, with what it asks for then.
+    due.truncate(AT_ONCE);
+    try_all(context, due).await;
 }
 
 /// An account to read.
@@ -99,7 +123,7 @@ struct Due {
 }
 
 async fn try_all(context: &Context, due: Vec<(AccountSid, Subject)>) {
-    let each = futures::stream::iter(due).for_each_concurrent(SIDE_BY_SIDE, |(account, subject)| async move {
+    let each = futures::stream::iter(due).for_each_concurrent(AT_ONCE, |(account, subject)| async move {
         if webhooks::refresh(context, &account, &subject).await {
             context.poke(&subject.key);
         }
@@ -138,7 +162,8 @@ fn subject(context: &Context, object: &ClinicPhoneNumber) -> Option<(AccountSid,
         usage: status.usage.clone(),
         unchecked: crate::plan::reach::is_unchecked(&status.conditions),
         webhook: asks.then(|| verify::target(&Desired::read(object, &context.settings.defaults))).flatten(),
-        verified: status.webhook.clone(),
+        // One that failed since is not good for a day.
+        verified: status.webhook.clone().filter(|_| is_true(&status.conditions, ConditionType::WebhookVerified)),
     };
     Some((AccountSid::parse(status.account_sid.as_deref()?).ok()?, subject))
 }

@@ -5,6 +5,7 @@ use kube::ResourceExt as _;
 use crate::api::ClinicPhoneNumber;
 use crate::clock::Fence;
 use crate::domain::{E164, Moment};
+use crate::plan::reach::Reach;
 use crate::plan::{Claim, Desired, Held, Observed, Rule, Situation, broken, figures, holds, status};
 use crate::twilio::Credentials;
 
@@ -63,10 +64,12 @@ impl<'a> Pass<'a> {
             }
             None => figures::View::Unread,
         };
-        if let Some(held) = &observed.held {
+        if context.settings.messaging_interval.is_zero() {
+            observed.reach = Reach::off();
+        } else if let Some(held) = &observed.held {
             observed.reach = context.reach.of(&held.account, &held.sid, now.boot);
-            observed.verification = context.verified.of(&desired.key);
         }
+        observed.verification = context.verified.of(&desired.key);
         if let Some(claim) = observed.claim.as_ref().filter(|c| c.stands()) {
             context.memories.reserve(&claim.number, &desired.key);
         }

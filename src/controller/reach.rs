@@ -65,7 +65,8 @@ pub(super) fn is_due(context: &Context, born: Moment, account: &AccountSid, subj
         return false;
     }
     if let Some(kept) = context.reach.locked().get(account) {
-        return kept.turn.is_due(now.boot, subjects.iter().map(asked));
+        let people = subjects.iter().filter(|subject| subject.requested_at.is_some()).map(asked);
+        return kept.turn.is_due(now.boot, subjects.iter().map(asked)) || kept.turn.is_asked(now.boot, people);
     }
     let new = |subject: &Subject| {
         let age = subject.acquired_at.map(|at| now.wall.as_second() - at.as_second());
@@ -92,7 +93,8 @@ pub(super) async fn refresh(
         }
     }
     // That an API key may not read the account itself is no failure of a reading, and tried at its next turn.
-    let setback = kept.known.services.setback().map(str::to_owned);
+    let readings = [kept.known.services.setback(), kept.known.campaigns.setback(), kept.known.toll_free.setback()];
+    let setback = readings.into_iter().flatten().next().map(str::to_owned);
     let failures = if setback.is_some() { kept.turn.failures.saturating_add(1) } else { 0 };
     if let Some(setback) = setback {
         context.metrics.reach_failures.inc();

@@ -19,6 +19,7 @@ use crate::probe::{self, Failure, Message, Verdict};
 use crate::twilio::{Auth, Credentials};
 
 use super::beside::Subject;
+use super::error::Error;
 use super::{Context, secrets};
 
 /// A token that was changed is noticed within this time.
@@ -71,7 +72,17 @@ pub(super) fn is_due(context: &Context, subject: &Subject) -> bool {
 /// Tries a webhook, unless only the token was to be looked at; whether there is something new to tell.
 pub(super) async fn refresh(context: &Context, account: &AccountSid, subject: &Subject) -> bool {
     let Some(target) = subject.webhook.clone() else { return false };
-    let token = token(context, account, subject).await;
+    let token = match token(context, account, subject).await {
+        Ok(token) => token,
+        // The API server did not tell: what was found before still counts.
+        Err(error) => {
+            tracing::debug!(%error, resource = %subject.key, "the Secret could not be read to try a webhook");
+            if let Some(kept) = context.verified.locked().get_mut(&subject.key) {
+                kept.looked = context.now().boot;
+            }
+            return false;
+        }
+    };
     let fingerprint = token
         .as_ref()
         .ok()
@@ -135,26 +146,28 @@ fn reason(failure: Failure) -> Reason {
 }
 
 /// The auth token of the account that holds the number: only it signs.
-async fn token(context: &Context, account: &AccountSid, subject: &Subject) -> Result<SecretString, String> {
-    let (view, credentials) =
-        secrets::read(context, &subject.key.namespace, &subject.secret).await.map_err(|error| error.to_string())?;
+async fn token(
+    context: &Context,
+    account: &AccountSid,
+    subject: &Subject,
+) -> Result<Result<SecretString, String>, Error> {
+    let (view, credentials) = secrets::read(context, &subject.key.namespace, &subject.secret).await?;
     let credentials = match (view, credentials) {
         (_, Some(credentials)) => credentials,
-        (CredentialsView::Missing(why) | CredentialsView::Malformed(why), None) => return Err(why),
+        (CredentialsView::Missing(why) | CredentialsView::Malformed(why), None) => return Ok(Err(why)),
         (CredentialsView::Present { .. } | CredentialsView::Unread, None) => {
-            return Err(format!("Secret {} cannot be read", subject.secret.name));
+            return Ok(Err(format!("Secret {} cannot be read", subject.secret.name)));
         }
     };
     if credentials.account() != account {
-        return Err(format!(
-            "Secret {} is of another account than {account}, which holds the number",
-            subject.secret.name
-        ));
+        let why =
+            format!("Secret {} is of another account than {account}, which holds the number", subject.secret.name);
+        return Ok(Err(why));
     }
-    credentials.auth_token().cloned().ok_or_else(|| {
+    Ok(credentials.auth_token().cloned().ok_or_else(|| {
         format!(
             "Twilio signs with the account's auth token, and Secret {} has an API key alone: add key {:?}",
             subject.secret.name, subject.secret.auth_token_key
         )
-    })
+    }))
 }

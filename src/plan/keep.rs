@@ -41,8 +41,9 @@ fn due(desired: &Desired, observed: &Observed) -> Moment {
     let blind = observed.reported.blind;
     let given_up = observed.given_up(desired);
     // What was learnt beside the passes is told with the number in sight: mostly in the list that is there.
+    let nothing = [Reach::default(), Reach::off()];
     let learnt =
-        memory.checked.as_ref().map_or_else(|| observed.reach != Reach::default(), |c| c.reach != observed.reach);
+        memory.checked.as_ref().map_or_else(|| !nothing.contains(&observed.reach), |c| c.reach != observed.reach);
     if observed.asked(desired) || !fulfilled(desired, observed) || memory.suspect || given_up || blind || learnt {
         return Moment::default();
     }

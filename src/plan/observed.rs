@@ -66,6 +66,8 @@ pub struct Reported {
     pub inbound_reason: Option<Reason>,
     /// As above.
     pub outbound_reason: Option<Reason>,
+    /// Whether status says of a held number where its messages go.
+    pub inbound_known: bool,
     /// Whether status says something of a try of the webhook.
     pub verified: bool,
     /// Whether `Observed` is False.
@@ -252,6 +254,8 @@ pub struct Observed {
     pub trouble: Option<(Trouble, Option<Moment>)>,
     /// Fields that this pass set.
     pub updated: bool,
+    /// The update before the one that is sent, if that had no answer.
+    pub update_before: Option<Moment>,
     /// Whether the CRD is there to stay.
     pub crd_stays: Option<bool>,
     /// The ledger was read.
@@ -301,6 +305,10 @@ impl Observed {
             inbound: is_true(&status.conditions, ConditionType::InboundSms),
             inbound_reason: reach::reason(&status.conditions, ConditionType::InboundSms),
             outbound_reason: reach::reason(&status.conditions, ConditionType::OutboundSms),
+            inbound_known: status
+                .conditions
+                .iter()
+                .any(|c| c.type_ == ConditionType::InboundSms.as_str() && c.reason != Reason::NotAcquired.as_str()),
             verified: status.conditions.iter().any(|c| c.type_ == ConditionType::WebhookVerified.as_str()),
         };
         if let Err(problem) = observed.read_status(status) {
@@ -556,6 +564,8 @@ impl Observed {
 
     /// Folds in that an update of the number is about to be sent.
     pub fn learn_updating(&mut self, now: Moment) {
+        // One that had no answer may still take effect, whatever becomes of this one.
+        self.update_before = self.memory.update_sent;
         self.memory.update_sent = Some(now);
     }
 
@@ -563,7 +573,7 @@ impl Observed {
     pub fn learn_update(&mut self, number: IncomingNumber, fields: &[(Field, String)], drift: bool, now: Moment) {
         self.accepted = true;
         self.updated = true;
-        self.memory.update_sent = None;
+        self.memory.update_sent = self.update_before;
         self.number = Some(number);
         if drift {
             self.memory.repairs.extend(fields.iter().map(|(field, _)| (*field, now)));

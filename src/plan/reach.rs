@@ -55,6 +55,8 @@ pub enum Known<T> {
     /// This process has not read it yet.
     #[default]
     Unread,
+    /// Nobody reads it.
+    Off,
     /// It could not be read, and why.
     Unreadable(String),
     /// It is so.
@@ -72,6 +74,13 @@ pub struct Reach {
     pub toll_free: Known<Registration>,
     /// Whether its account is a trial one.
     pub trial: Known<bool>,
+}
+
+impl Reach {
+    /// Where nobody looks.
+    pub fn off() -> Self {
+        Self { service: Known::Off, campaign: Known::Off, toll_free: Known::Off, trial: Known::Off }
+    }
 }
 
 /// One reading: when it was made, what it gave; and why a later one gave nothing.
@@ -136,7 +145,7 @@ impl Account {
             Known::Read(Some(service)) => {
                 self.campaigns.known(now, |all| all.get(&service.sid).cloned().unwrap_or(Registration::None))
             }
-            Known::Read(None) | Known::Unread | Known::Unreadable(_) => Known::Unread,
+            Known::Read(None) | Known::Unread | Known::Off | Known::Unreadable(_) => Known::Unread,
         };
         Reach {
             service,
@@ -244,6 +253,9 @@ pub fn inbound(desired: &Desired, observed: &Observed, wiring: &Wiring) -> Verdi
             told(Truth::False, Reason::NotWired, message)
         }
         Known::Read(None) => wired(direct),
+        Known::Off => {
+            wired("the webhook is set up; whether a Messaging Service takes its messages instead is not looked at")
+        }
         Known::Read(Some(service)) => wired(&format!(
             "incoming messages are sent to the webhook: Messaging Service {} leaves them to the number",
             service.sid
@@ -258,9 +270,12 @@ pub fn inbound(desired: &Desired, observed: &Observed, wiring: &Wiring) -> Verdi
         Known::Unread => match observed.reported.inbound_reason {
             Some(Reason::ShadowedByService | Reason::NotChecked) => Verdict::AsBefore,
             Some(Reason::Wired) if observed.reported.generation == Some(desired.generation) => Verdict::AsBefore,
-            Some(Reason::Wired) => wired(direct),
-            // A number that was just bought is in no Messaging Service.
-            _ if observed.held.as_ref().is_some_and(|held| held.origin == Origin::Purchased) => wired(direct),
+            // A number that was just bought is in no Messaging Service; of one that was there before it is not known.
+            None if !observed.reported.inbound_known
+                && observed.held.as_ref().is_some_and(|held| held.origin == Origin::Purchased) =>
+            {
+                wired(direct)
+            }
             _ => told(
                 Truth::Unknown,
                 Reason::NotChecked,
@@ -311,6 +326,10 @@ pub fn outbound(desired: &Desired, observed: &Observed, number: &IncomingNumber,
     let capable = |message: &str| told(Truth::True, Reason::Capable, message);
     match (rules, registration) {
         (_, Known::Unread) if before(desired, observed) => Verdict::AsBefore,
+        (Rules::Elsewhere, _) if reach.trial == Known::Unread && before(desired, observed) => Verdict::AsBefore,
+        (Rules::TollFree | Rules::UnitedStates, Known::Off) => {
+            capable("the number has SMS capability; what carriers ask of senders is not looked at")
+        }
         (Rules::Elsewhere, _) => capable(
             "the number has SMS capability; what carriers of its country ask of senders Twilio's API does not tell",
         ),
@@ -368,6 +387,7 @@ fn registered(reach: &Reach) -> Known<Registration> {
         Known::Read(None) => Known::Read(Registration::None),
         Known::Unreadable(why) => Known::Unreadable(why.clone()),
         Known::Unread => Known::Unread,
+        Known::Off => Known::Off,
     }
 }
 
@@ -379,7 +399,7 @@ fn progress(registration: &Known<Registration>) -> String {
         Known::Read(Registration::Rejected(why)) => format!(" (it was rejected: {})", printable(why)),
         Known::Read(Registration::Other(word)) => format!(" (Twilio says {})", printable(word)),
         Known::Unreadable(why) => format!(" (how far that is could not be looked at: {why})"),
-        Known::Read(Registration::None | Registration::Approved) | Known::Unread => String::new(),
+        Known::Read(Registration::None | Registration::Approved) | Known::Unread | Known::Off => String::new(),
     }
 }
 
@@ -457,6 +477,7 @@ mod tests {
             ("throws them away", Known::Read(Some(service("", false))), shadowed, shadowed),
             ("sends them to the webhook", Known::Read(Some(service(WEBHOOK, false))), wired, wired),
             ("cannot be read", Known::Unreadable("refused".to_owned()), unknown, not_wired),
+            ("nobody looks", Known::Off, wired, not_wired),
         ] {
             for origin in [Origin::Purchased, Origin::Adopted] {
                 let observed = observed(Reach { service: known.clone(), ..Reach::default() }, origin);
@@ -484,6 +505,9 @@ mod tests {
         let (wired, unknown) = ((Truth::True, Reason::Wired), (Truth::Unknown, Reason::NotChecked));
         assert_eq!(short(told(Origin::Purchased, None, 3)), wired);
         assert_eq!(short(told(Origin::Adopted, None, 3)), unknown);
+        let mut repaired = observed(Reach::default(), Origin::Purchased);
+        repaired.reported.inbound_known = true;
+        assert_eq!(short(inbound(&desired(), &repaired, &GOOD)), unknown, "it may have been put into a service since");
         for origin in [Origin::Purchased, Origin::Adopted] {
             for reason in [Reason::ShadowedByService, Reason::NotChecked] {
                 assert_eq!(
@@ -493,7 +517,7 @@ mod tests {
                 );
             }
             assert_eq!(told(origin, Some(Reason::Wired), 3), Verdict::AsBefore);
-            assert_eq!(short(told(origin, Some(Reason::Wired), 2)), wired, "with the generation of today");
+            assert_eq!(short(told(origin, Some(Reason::Wired), 2)), unknown, "that was of another webhook, perhaps");
         }
     }
 
@@ -540,6 +564,16 @@ mod tests {
             assert_eq!(sends(STATES, member.clone()), long, "{state:?}");
             assert_eq!(sends(FREE, member.clone()), free, "{state:?}");
             assert_eq!(sends(CANADA, member).0, Truth::True, "{state:?}");
+        }
+        for text in [CANADA, STATES, FREE, BRITAIN] {
+            assert_eq!(sends(text, Reach::off()), capable, "{text}: nobody looks");
+        }
+        let mut restarted = observed(Reach::default(), Origin::Purchased);
+        restarted.reported.outbound_reason = Some(Reason::TrialAccount);
+        restarted.reported.generation = Some(3);
+        for text in [CANADA, STATES, FREE, BRITAIN] {
+            let verdict = outbound(&desired(), &restarted, &number(text), &GOOD);
+            assert_eq!(verdict, Verdict::AsBefore, "{text}: a trial account stays one over a restart");
         }
         // Not readable, or not read yet.
         let why = || Known::Unreadable("70051".to_owned());

@@ -34,9 +34,14 @@ impl<A: Eq + Hash> Turn<A> {
     /// Whether it is time. What nobody asked for last time is read soon, and not an interval later; what could not be found then
     /// does not come sooner for that.
     pub fn is_due(&self, now: Moment, mut asked: impl Iterator<Item = A>) -> bool {
-        let newcomer =
-            self.failures == 0 && now.since(self.read_at) >= NEWCOMER && asked.any(|one| !self.asked.contains(&one));
+        let newcomer = self.failures == 0 && self.is_asked(now, &mut asked);
         self.due <= now || newcomer
+    }
+
+    /// Whether somebody asks who did not ask last time. What a person asks for is read even where the last reading failed: it may be
+    /// mended.
+    pub fn is_asked(&self, now: Moment, mut asked: impl Iterator<Item = A>) -> bool {
+        now.since(self.read_at) >= NEWCOMER && asked.any(|one| !self.asked.contains(&one))
     }
 }
 
@@ -76,6 +81,9 @@ mod tests {
         assert!(!due(&turn, 8999, &["one"]) && due(&turn, 9000, &["one"]));
         assert!(!due(&turn, 1059, &["one", "two"]) && due(&turn, 1060, &["one", "two"]));
         let failed = Turn { failures: 1, ..turn };
+        assert!(
+            failed.is_asked(second(1060), ["two"].into_iter()) && !failed.is_asked(second(1059), ["two"].into_iter())
+        );
         assert!(!due(&failed, 8999, &["one", "two"]), "an account that cannot be read is not asked more often");
     }
 }

@@ -15,15 +15,17 @@ pub fn is_public(address: IpAddr) -> bool {
 #[allow(clippy::unnested_or_patterns, reason = "a line of the registry reads best as one pattern")]
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
-    !matches!(
-        (a, b, c),
-        // This network, private, loopback, link-local (metadata services), carrier-grade NAT.
-        (0 | 10 | 127, ..) | (169, 254, _) | (172, 16..=31, _) | (100, 64..=127, _)
+    // Azure's platform services, on every machine there, behind an address that looks public.
+    address != Ipv4Addr::new(168, 63, 129, 16)
+        && !matches!(
+            (a, b, c),
+            // This network, private, loopback, link-local (metadata services), carrier-grade NAT.
+            (0 | 10 | 127, ..) | (169, 254, _) | (172, 16..=31, _) | (100, 64..=127, _)
         // Private; protocol assignments, documentation, 6to4 relays; benchmarks.
         | (192, 168, _) | (192, 0, 0 | 2) | (192, 88, 99) | (198, 18..=19, _)
         // Documentation; multicast, reserved, broadcast.
         | (198, 51, 100) | (203, 0, 113) | (224..=255, ..)
-    )
+        )
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
@@ -72,6 +74,7 @@ mod tests {
             "239.1.1.1",
             "240.0.0.1",
             "255.255.255.255",
+            "168.63.129.16",
             "::",
             "::1",
             "::7f00:1",

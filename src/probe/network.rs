@@ -67,6 +67,17 @@ impl Default for Options {
 /// # Errors
 /// When no TLS provider is installed or the system's root certificates cannot be read.
 pub fn network(options: &Options) -> Result<Transport, String> {
+    let options = options.clone();
+    // Now, so that what is wrong with the machine's certificates is known at the start.
+    client(&options)?;
+    Ok(Transport::new(tower::service_fn(move |request: Request<Bytes>| {
+        // A client for each exchange: a TLS session that is resumed would not have its certificate checked again.
+        let (client, allow_private) = (client(&options), options.allow_private);
+        async move { exchange(client.map_err(TransportError::Unreachable)?, request, allow_private).await }
+    })))
+}
+
+fn client(options: &Options) -> Result<reqwest::Client, String> {
     let allow_private = options.allow_private;
     let builder = reqwest::Client::builder()
         .user_agent(concat!("clinic-phone-operator/", env!("CARGO_PKG_VERSION")))
@@ -80,10 +91,7 @@ pub fn network(options: &Options) -> Result<Transport, String> {
         .dns_resolver(Arc::new(Guarded { allow_private }))
         .timeout(options.patience);
     let builder = options.roots.iter().cloned().fold(builder, reqwest::ClientBuilder::add_root_certificate);
-    let client = builder.build().map_err(|error| error.without_url().to_string())?;
-    Ok(Transport::new(tower::service_fn(move |request: Request<Bytes>| {
-        exchange(client.clone(), request, allow_private)
-    })))
+    builder.build().map_err(|error| error.without_url().to_string())
 }
 
 async fn exchange(
@@ -159,6 +167,13 @@ fn failure(error: &reqwest::Error) -> TransportError {
     match (resolved, tls) {
         (Some(ResolveError::NotPublic), _) => TransportError::NotPublic,
         (Some(ResolveError::Failed(why)), _) => TransportError::Unresolved(why.to_string()),
+        // Which names it has instead is nobody's business here.
+        (
+            None,
+            Some(rustls::Error::InvalidCertificate(
+                rustls::CertificateError::NotValidForName | rustls::CertificateError::NotValidForNameContext { .. },
+            )),
+        ) => TransportError::Tls("the certificate is for other names".to_owned()),
         (None, Some(why)) => TransportError::Tls(why.to_string()),
         (None, None) if error.is_timeout() => TransportError::TimedOut,
         (None, None) if error.is_connect() => TransportError::Unreachable(chain(error)),

@@ -117,7 +117,12 @@ impl Client {
                     "TWILIO_REJECTED" => Registration::Rejected(verification.rejection_reason.0),
                     _ => Registration::Other(verification.status.0),
                 };
-                all.push((number, state));
+                // Of several the one that is furthest.
+                match all.iter_mut().find(|(of, _): &&mut (PhoneNumberSid, Registration)| *of == number) {
+                    Some((_, known)) if rank(&state) > rank(known) => *known = state,
+                    Some(_) => {}
+                    None => all.push((number, state)),
+                }
             }
             Ok(Page { value: (), items, next: page.meta.next_page_url })
         })

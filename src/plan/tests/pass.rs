@@ -106,6 +106,7 @@ impl Pass {
         let was_suspect = memory.suspect;
         let mut observed = Observed::begin(object.status.as_ref(), memory, world.now.boot, WINDOW);
         observed.stopping = world.processes[process].stopping;
+        observed.reach = crate::plan::reach::Reach::off();
         observed.heed(&desired);
         let reserved = &mut world.processes[process].reserved;
         match observed.claim.as_ref().filter(|c| c.stands()) {
