@@ -11,8 +11,7 @@ use futures::StreamExt as _;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 
-use crate::api::conditions::{ConditionType, is_true};
-use crate::api::v1alpha1::{CredentialsSecretRef, SmsVerification, Usage, UsageScope, WebhookStatus};
+use crate::api::v1alpha1::{CredentialsSecretRef, SmsVerification, Usage, UsageScope};
 use crate::api::{ClinicPhoneNumber, REQUESTED_AT};
 use crate::domain::{AccountSid, E164, Meaning, Moment, PhoneNumberSid, Trouble};
 use crate::plan::observed::CredentialsView;
@@ -45,9 +44,9 @@ pub(super) struct Subject {
     pub(super) usage: Option<Usage>,
     /// Whether status says that something about messages was not looked at.
     pub(super) unchecked: bool,
-    /// The webhook to try, and what status says of it.
+    /// The webhook to try, and whether status says that this one took a message.
     pub(super) webhook: Option<Target>,
-    pub(super) verified: Option<WebhookStatus>,
+    pub(super) verified: bool,
 }
 
 /// Reads, and tries webhooks, until the context's stop.
@@ -65,7 +64,7 @@ pub async fn run(context: Arc<Context>) {
     let trying = async {
         loop {
             tokio::time::sleep(TICK.min(shortest)).await;
-            try_due(&context).await;
+            try_due(&context, born).await;
         }
     };
     // Neither writes: they may be cut off anywhere.
@@ -76,20 +75,14 @@ pub async fn run(context: Arc<Context>) {
     }
 }
 
-/// Everything that holds a number, by account.
-fn subjects(context: &Context) -> BTreeMap<AccountSid, Vec<Subject>> {
+/// Reads every account that is due.
+async fn read_due(context: &Context, born: Moment) {
     let mut accounts: BTreeMap<AccountSid, Vec<Subject>> = BTreeMap::new();
     for (account, subject) in context.known().filter_map(|object| subject(context, &object)) {
         accounts.entry(account).or_default().push(subject);
     }
-    accounts
-}
-
-/// Reads every account that is due.
-async fn read_due(context: &Context, born: Moment) {
-    let accounts = subjects(context);
-    figures::retain(context, |account| accounts.contains_key(account));
-    reach::retain(context, |account| accounts.contains_key(account));
+    context.figures.retain(|account| accounts.contains_key(account));
+    context.reach.retain(|account| accounts.contains_key(account));
     let due = accounts.into_iter().filter_map(|(account, subjects)| {
         let figures = figures::is_due(context, &account, &subjects);
         let reach = reach::is_due(context, born, &account, &subjects);
@@ -99,19 +92,15 @@ async fn read_due(context: &Context, born: Moment) {
 }
 
 /// Tries every webhook that is due.
-async fn try_due(context: &Context) {
-    let accounts = subjects(context);
-    let asking: HashSet<_> =
-        accounts.values().flatten().filter(|subject| subject.webhook.is_some()).map(|subject| &subject.key).collect();
-    webhooks::retain(context, |key| asking.contains(key));
-    let mut due = Vec::new();
-    for (account, subjects) in &accounts {
-        let tried = subjects.iter().filter(|subject| webhooks::is_due(context, subject));
-        due.extend(tried.map(|subject| (account.clone(), subject.clone())));
-    }
+async fn try_due(context: &Context, born: Moment) {
+    // Few ask for it: the others are not even read.
+    let asking = context.known().filter(|object| asks(object)).filter_map(|object| subject(context, &object));
+    let asking: Vec<_> = asking.filter(|(_, subject)| subject.webhook.is_some()).collect();
+    let keys: HashSet<_> = asking.iter().map(|(_, subject)| &subject.key).collect();
+    context.verified.retain(|key| keys.contains(key));
+    let due = asking.iter().filter(|(_, subject)| webhooks::is_due(context, born, subject));
     // The rest has its turn at the next look, with what it asks for then.
-    due.truncate(AT_ONCE);
-    try_all(context, due).await;
+    try_all(context, due.take(AT_ONCE).cloned().collect()).await;
 }
 
 /// An account to read.
@@ -148,9 +137,14 @@ async fn read_all(context: &Context, due: Vec<Due>) {
     each.await;
 }
 
+/// Whether a resource wants its webhook tried.
+fn asks(object: &ClinicPhoneNumber) -> bool {
+    object.spec.sms.as_ref().is_some_and(|sms| sms.verification == SmsVerification::SignedRequest)
+}
+
 fn subject(context: &Context, object: &ClinicPhoneNumber) -> Option<(AccountSid, Subject)> {
     let status = object.status.as_ref()?;
-    let asks = object.spec.sms.as_ref().is_some_and(|sms| sms.verification == SmsVerification::SignedRequest);
+    let webhook = asks(object).then(|| verify::target(&Desired::read(object, &context.settings.defaults))).flatten();
     let subject = Subject {
         key: ObjectKey { namespace: object.namespace().unwrap_or_default(), name: object.name_any() },
         sid: PhoneNumberSid::parse(status.phone_number_sid.as_deref()?).ok()?,
@@ -161,17 +155,20 @@ fn subject(context: &Context, object: &ClinicPhoneNumber) -> Option<(AccountSid,
         scope: object.spec.usage.as_ref().map(|usage| usage.scope).unwrap_or_default(),
         usage: status.usage.clone(),
         unchecked: crate::plan::reach::is_unchecked(&status.conditions),
-        webhook: asks.then(|| verify::target(&Desired::read(object, &context.settings.defaults))).flatten(),
-        // One that failed since is not good for a day.
-        verified: status.webhook.clone().filter(|_| is_true(&status.conditions, ConditionType::WebhookVerified)),
+        verified: webhook.as_ref().is_some_and(|target| target.is_of(status)),
+        webhook,
     };
     Some((AccountSid::parse(status.account_sid.as_deref()?).ok()?, subject))
 }
 
-/// From 0 to 1, the account's own: SIDs are random.
+/// The last digits of a SID: SIDs are random.
+pub(super) fn digits(sid: &str) -> u32 {
+    sid.get(26..).and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap_or_default()
+}
+
+/// From 0 to 1, the account's own.
 pub(super) fn spread(account: &AccountSid) -> f64 {
-    let last = account.as_ref().get(26..).and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap_or_default();
-    f64::from(last) / f64::from(u32::MAX)
+    f64::from(digits(account.as_str())) / f64::from(u32::MAX)
 }
 
 /// Asks Twilio, with an account's own credentials.

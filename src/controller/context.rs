@@ -9,13 +9,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::ClinicPhoneNumber;
 use crate::clock::SharedClock;
-use crate::domain::Now;
+use crate::domain::{AccountSid, Now};
 use crate::plan::ObjectKey;
 use crate::plan::desired::Defaults;
 use crate::telemetry::Metrics;
 use crate::{probe, twilio};
 
 use super::accounts::Accounts;
+use super::findings::Findings;
 use super::ledger::Ledger;
 use super::memory::Memories;
 use super::{figures, reach, verify};
@@ -70,11 +71,11 @@ pub struct Context {
     /// One gate per Twilio account.
     pub accounts: Accounts,
     /// Usage and prices, as they were read last.
-    pub figures: figures::Store,
+    pub figures: Findings<AccountSid, figures::Kept>,
     /// What stands between numbers and their messages, as it was read last.
-    pub reach: reach::Store,
+    pub reach: Findings<AccountSid, reach::Kept>,
     /// What became of the last try of each webhook.
-    pub verified: verify::Store,
+    pub verified: Findings<ObjectKey, verify::Kept>,
     /// The way to webhooks.
     pub probe: probe::Transport,
     /// What is remembered between passes.
@@ -133,9 +134,9 @@ impl Context {
             settings,
             ledger,
             accounts,
-            figures: figures::Store::default(),
-            reach: reach::Store::default(),
-            verified: verify::Store::default(),
+            figures: Findings::default(),
+            reach: Findings::default(),
+            verified: Findings::default(),
             probe,
             memories,
             stores,

@@ -4,17 +4,17 @@
 //! [`crate::plan::figures`]; who is read, and how, is in [`super::beside`].
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
 use crate::api::v1alpha1::UsageScope;
 use crate::domain::{AccountSid, CountryCode, E164, Moment, Month, NumberPrices, PhoneNumberSid};
-use crate::plan::AccountList;
 use crate::plan::count::Count;
 use crate::plan::figures::{self, Account, View};
 use crate::plan::turn::Turn;
+use crate::plan::{AccountList, Held};
 use crate::twilio::Way;
 
 use super::Context;
@@ -27,14 +27,9 @@ const LIST: Duration = Duration::from_secs(2 * 3600);
 /// Countries of one account whose prices are read: an account with numbers in more has a rent that is not known.
 const COUNTRIES: usize = 8;
 
-/// What was read, by account.
-#[derive(Debug, Default)]
-pub struct Store {
-    accounts: Mutex<HashMap<AccountSid, Kept>>,
-}
-
+/// What was read of an account.
 #[derive(Debug, Clone, Default)]
-struct Kept {
+pub struct Kept {
     known: Account,
     /// When each country's prices were read.
     priced: HashMap<CountryCode, Moment>,
@@ -48,21 +43,14 @@ fn asked(subject: &Subject) -> Asked {
     (subject.sid.clone(), subject.scope)
 }
 
-impl Store {
-    fn locked(&self) -> MutexGuard<'_, HashMap<AccountSid, Kept>> {
-        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+/// The figures of a number, as far as they were read.
+pub(super) fn of(context: &Context, held: Option<&Held>, scope: UsageScope) -> View {
+    if context.settings.usage_interval.is_zero() {
+        return View::Off;
     }
-
-    /// The figures of a number, as far as they were read.
-    pub(super) fn of(&self, account: &AccountSid, sid: &PhoneNumberSid, scope: UsageScope) -> View {
-        let all = self.locked();
-        all.get(account).map_or(View::Unread, |kept| View::Read(Box::new(kept.known.of(sid, scope))))
-    }
-}
-
-/// Forgets accounts that no resource has a number in.
-pub(super) fn retain(context: &Context, has: impl Fn(&AccountSid) -> bool) {
-    context.figures.locked().retain(|account, _| has(account));
+    let all = context.figures.locked();
+    let read = held.and_then(|held| Some(all.get(&held.account)?.known.of(&held.sid, scope)));
+    read.map_or(View::Unread, |figures| View::Read(Box::new(figures)))
 }
 
 /// Whether an account is to be read.
@@ -86,7 +74,7 @@ pub(super) async fn refresh(
     subjects: &[Subject],
     asker: &mut Result<Asker<'_>, String>,
 ) {
-    let mut kept = context.figures.locked().get(account).cloned().unwrap_or_default();
+    let mut kept = context.figures.get(account).unwrap_or_default();
     kept.known.setbacks = match asker {
         Ok(asker) => read(context, asker, subjects, &mut kept).await,
         Err(why) => {
@@ -109,7 +97,7 @@ pub(super) async fn refresh(
         context.metrics.figures_failures.inc();
         tracing::warn!(%account, failures, "figures could not be read: {setbacks}");
     }
-    context.figures.locked().insert(account.clone(), kept);
+    context.figures.set(account.clone(), kept);
 }
 
 /// One reading of an account.

@@ -11,6 +11,7 @@ pub mod error;
 mod events;
 mod execute;
 pub mod figures;
+pub mod findings;
 mod gated;
 mod guards;
 pub mod ledger;

@@ -5,13 +5,12 @@ use kube::ResourceExt as _;
 use crate::api::ClinicPhoneNumber;
 use crate::clock::Fence;
 use crate::domain::{E164, Moment};
-use crate::plan::reach::Reach;
-use crate::plan::{Claim, Desired, Held, Observed, Rule, Situation, broken, figures, holds, status};
+use crate::plan::{Claim, Desired, Held, Observed, Rule, Situation, broken, holds, status};
 use crate::twilio::Credentials;
 
-use super::Context;
 use super::error::{Error, call};
 use super::memory::Entry;
+use super::{Context, figures, reach, verify};
 
 /// Permission to send one thing once. Made by a written stamp and by nothing else, used up by sending.
 #[derive(Debug)]
@@ -56,20 +55,10 @@ impl<'a> Pass<'a> {
         }
         observed.stopping = context.is_stopping();
         observed.heed(&desired);
-        observed.figures = match &observed.held {
-            _ if context.settings.usage_interval.is_zero() => figures::View::Off,
-            Some(held) => {
-                let scope = object.spec.usage.as_ref().map(|usage| usage.scope).unwrap_or_default();
-                context.figures.of(&held.account, &held.sid, scope)
-            }
-            None => figures::View::Unread,
-        };
-        if context.settings.messaging_interval.is_zero() {
-            observed.reach = Reach::off();
-        } else if let Some(held) = &observed.held {
-            observed.reach = context.reach.of(&held.account, &held.sid, now.boot);
-        }
-        observed.verification = context.verified.of(&desired.key);
+        let scope = object.spec.usage.as_ref().map(|usage| usage.scope).unwrap_or_default();
+        observed.figures = figures::of(context, observed.held.as_ref(), scope);
+        observed.reach = reach::of(context, observed.held.as_ref(), now.boot);
+        observed.verification = verify::of(context, &desired.key);
         if let Some(claim) = observed.claim.as_ref().filter(|c| c.stands()) {
             context.memories.reserve(&claim.number, &desired.key);
         }

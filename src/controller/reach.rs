@@ -5,11 +5,11 @@
 //! read, and how, is in [`super::beside`].
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::domain::{AccountSid, Moment, PhoneNumberSid};
-use crate::plan::reach::{Account, Needs, Reach};
+use crate::plan::Held;
+use crate::plan::reach::{Account, Needs, Reach, Reading, Services};
 use crate::plan::turn::{self, Turn};
 use crate::twilio::AccountType;
 
@@ -23,14 +23,9 @@ const NEW: Duration = Duration::from_secs(15 * 60);
 /// Messaging Services of one account whose numbers are read: more than any clinic has.
 const SERVICES: usize = 50;
 
-/// What was read, by account.
-#[derive(Debug, Default)]
-pub struct Store {
-    accounts: Mutex<HashMap<AccountSid, Kept>>,
-}
-
+/// What was read of an account.
 #[derive(Debug, Clone, Default)]
-struct Kept {
+pub struct Kept {
     known: Account,
     turn: Turn<Asked>,
 }
@@ -42,20 +37,13 @@ fn asked(subject: &Subject) -> Asked {
     (subject.sid.clone(), subject.requested_at.clone())
 }
 
-impl Store {
-    fn locked(&self) -> MutexGuard<'_, HashMap<AccountSid, Kept>> {
-        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+/// What is known of a number.
+pub(super) fn of(context: &Context, held: Option<&Held>, now: Moment) -> Reach {
+    if context.settings.messaging_interval.is_zero() {
+        return Reach::off();
     }
-
-    /// What is known of a number.
-    pub(super) fn of(&self, account: &AccountSid, sid: &PhoneNumberSid, now: Moment) -> Reach {
-        self.locked().get(account).map(|kept| kept.known.of(sid, now)).unwrap_or_default()
-    }
-}
-
-/// Forgets accounts that no resource has a number in.
-pub(super) fn retain(context: &Context, has: impl Fn(&AccountSid) -> bool) {
-    context.reach.locked().retain(|account, _| has(account));
+    let all = context.reach.locked();
+    held.and_then(|held| Some(all.get(&held.account)?.known.of(&held.sid, now))).unwrap_or_default()
 }
 
 /// Whether an account is to be read; `born` is when this process began.
@@ -83,7 +71,7 @@ pub(super) async fn refresh(
     subjects: &[Subject],
     asker: &mut Result<Asker<'_>, String>,
 ) {
-    let mut kept = context.reach.locked().get(account).cloned().unwrap_or_default();
+    let mut kept = context.reach.get(account).unwrap_or_default();
     let now = context.now().boot;
     match asker {
         Ok(asker) => read(context, asker, subjects, &mut kept.known, now).await,
@@ -106,7 +94,7 @@ pub(super) async fn refresh(
         failures,
         asked: subjects.iter().map(asked).collect(),
     };
-    context.reach.locked().insert(account.clone(), kept);
+    context.reach.set(account.clone(), kept);
 }
 
 /// Everything that is to be known of these numbers.
@@ -130,15 +118,21 @@ async fn read(context: &Context, asker: &mut Asker<'_>, subjects: &[Subject], kn
         }
         known.campaigns.learn(campaigns, now);
     }
+    if !needs.campaigns {
+        // Nobody is told of it any more, nor of why it could not be read.
+        known.campaigns = Reading::default();
+    }
     known.services.learn(services, now);
     if needs.toll_free {
         let told = asker.ask(twilio.toll_free_verifications(&credentials)).await;
         known.toll_free.learn(told.map(|all| all.into_iter().collect()), now);
+    } else {
+        known.toll_free = Reading::default();
     }
 }
 
 /// The account's Messaging Services with their numbers, all of them or none.
-async fn services(context: &Context, asker: &mut Asker<'_>) -> Result<crate::plan::reach::Services, String> {
+async fn services(context: &Context, asker: &mut Asker<'_>) -> Result<Services, String> {
     let (twilio, credentials) = (&context.twilio, asker.credentials());
     let all = asker.ask(twilio.messaging_services(&credentials)).await?;
     if all.len() > SERVICES {

@@ -3,8 +3,6 @@
 //! When one is tried and what is told of it is decided in [`crate::plan::verify`]; the message and the guards are in
 //! [`crate::probe`].
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -18,21 +16,16 @@ use crate::plan::verify::{self, Outcome, Target, Verification};
 use crate::probe::{self, Failure, Message, Verdict};
 use crate::twilio::{Auth, Credentials};
 
-use super::beside::Subject;
+use super::beside::{Subject, digits};
 use super::error::Error;
 use super::{Context, secrets};
 
 /// A token that was changed is noticed within this time.
 const TOKEN: Duration = Duration::from_secs(600);
 
-/// What was tried, by resource.
-#[derive(Debug, Default)]
-pub struct Store {
-    tries: Mutex<HashMap<ObjectKey, Kept>>,
-}
-
+/// What was tried of a resource.
 #[derive(Debug, Clone)]
-struct Kept {
+pub struct Kept {
     target: Target,
     /// Of the token that signed; `None`: there was none.
     token: Option<[u8; 32]>,
@@ -43,29 +36,20 @@ struct Kept {
     tried: Verification,
 }
 
-impl Store {
-    fn locked(&self) -> MutexGuard<'_, HashMap<ObjectKey, Kept>> {
-        self.tries.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What became of the last try of a resource's webhook.
-    pub(super) fn of(&self, key: &ObjectKey) -> Verification {
-        self.locked().get(key).map(|kept| kept.tried.clone()).unwrap_or_default()
-    }
-}
-
-/// Forgets resources that ask for nothing.
-pub(super) fn retain(context: &Context, asks: impl Fn(&ObjectKey) -> bool) {
-    context.verified.locked().retain(|key, _| asks(key));
+/// What became of the last try of a resource's webhook.
+pub(super) fn of(context: &Context, key: &ObjectKey) -> Verification {
+    context.verified.get(key).map(|kept| kept.tried).unwrap_or_default()
 }
 
 /// Whether a webhook, or the token that signs for it, is to be looked at.
-pub(super) fn is_due(context: &Context, subject: &Subject) -> bool {
+///
+/// `born` is when this process began: what status says then is looked at as a token is.
+pub(super) fn is_due(context: &Context, born: Moment, subject: &Subject) -> bool {
     let Some(target) = &subject.webhook else { return false };
-    let now = context.now();
+    let now = context.now().boot;
     match context.verified.locked().get(&subject.key) {
-        Some(kept) => kept.target != *target || kept.due <= now.boot || now.boot.since(kept.looked) >= TOKEN,
-        None => verify::first(now, subject.verified.as_ref(), target) <= now.boot,
+        Some(kept) => kept.target != *target || kept.due <= now || now.since(kept.looked) >= TOKEN,
+        None => !subject.verified || now.since(born) >= TOKEN,
     }
 }
 
@@ -88,9 +72,9 @@ pub(super) async fn refresh(context: &Context, account: &AccountSid, subject: &S
         .ok()
         .map(|token| Credentials::new(account.clone(), Auth::AuthToken(token.clone())).fingerprint(&context.salt));
     let now = context.now();
-    let before = context.verified.locked().get(&subject.key).cloned().filter(|kept| kept.target == target);
+    let before = context.verified.get(&subject.key).filter(|kept| kept.target == target);
     if let Some(before) = before.clone().filter(|kept| kept.token == fingerprint && kept.due > now.boot) {
-        context.verified.locked().insert(subject.key.clone(), Kept { looked: now.boot, ..before });
+        context.verified.set(subject.key.clone(), Kept { looked: now.boot, ..before });
         return false;
     }
     let outcome = match token {
@@ -104,17 +88,19 @@ pub(super) async fn refresh(context: &Context, account: &AccountSid, subject: &S
     let accepted = matches!(outcome, Outcome::Accepted { .. });
     let same = before.filter(|kept| kept.token == fingerprint);
     let failures = if accepted { 0 } else { same.map_or(0, |kept| kept.failures).saturating_add(1) };
-    context.metrics.tried_webhook(accepted);
+    if !matches!(outcome, Outcome::NotTried(_)) {
+        context.metrics.tried_webhook(accepted);
+    }
     let now = context.now();
     let kept = Kept {
-        due: verify::next(now.boot, failures, u64::from(subject.sid.as_str().bytes().map(u32::from).sum::<u32>())),
+        due: verify::next(now.boot, failures, digits(subject.sid.as_str()).into()),
         tried: Verification::Tried { target: target.clone(), at: now.wall, outcome },
         target,
         token: fingerprint,
         looked: now.boot,
         failures,
     };
-    context.verified.locked().insert(subject.key.clone(), kept);
+    context.verified.set(subject.key.clone(), kept);
     true
 }
 

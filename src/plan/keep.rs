@@ -10,7 +10,6 @@ use crate::api::v1alpha1::Origin;
 use crate::domain::{Field, Meaning, Moment, Now};
 
 use super::observed::{Checked, CredentialsView};
-use super::reach::Reach;
 use super::wiring::{look_at, wiring};
 use super::{
     Claim, Desired, Held, Kind, Note, Observed, Plan, Rule, Situation, Step, Wish, by_hand, holds, record, setback,
@@ -41,10 +40,13 @@ fn due(desired: &Desired, observed: &Observed) -> Moment {
     let blind = observed.reported.blind;
     let given_up = observed.given_up(desired);
     // What was learnt beside the passes is told with the number in sight: mostly in the list that is there.
-    let nothing = [Reach::default(), Reach::off()];
-    let learnt =
-        memory.checked.as_ref().map_or_else(|| !nothing.contains(&observed.reach), |c| c.reach != observed.reach);
-    if observed.asked(desired) || !fulfilled(desired, observed) || memory.suspect || given_up || blind || learnt {
+    let learnt = memory.checked.as_ref().map_or_else(|| observed.reach.is_told(), |c| c.reach != observed.reach);
+    // What was begun and failed is tried again when its pause is over, and not at the next look.
+    let begun = observed.reported.reconciling;
+    if observed.asked(desired)
+        || !fulfilled(desired, observed)
+        || [memory.suspect, given_up, blind, learnt, begun].contains(&true)
+    {
         return Moment::default();
     }
     match &memory.checked {

@@ -77,6 +77,11 @@ pub struct Reach {
 }
 
 impl Reach {
+    /// Whether something was read, or could not be.
+    pub(super) fn is_told(&self) -> bool {
+        *self != Self::default() && *self != Self::off()
+    }
+
     /// Where nobody looks.
     pub fn off() -> Self {
         Self { service: Known::Off, campaign: Known::Off, toll_free: Known::Off, trial: Known::Off }
@@ -406,28 +411,14 @@ fn progress(registration: &Known<Registration>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::v1alpha1::ClinicPhoneNumber;
-    use crate::domain::{AccountSid, HttpMethod, InstallationId};
-    use crate::plan::Held;
+    use crate::domain::HttpMethod;
     use crate::plan::audit::tests::at_twilio;
-    use crate::plan::desired::Defaults;
+    use crate::plan::tests::world;
 
     const WEBHOOK: &str = "https://hooks.example.com/sms";
 
     fn desired() -> Desired {
-        let object: ClinicPhoneNumber = serde_json::from_value(serde_json::json!({
-            "apiVersion": "telephony.chiroflow.io/v1alpha1", "kind": "ClinicPhoneNumber",
-            "metadata": {"name": "a", "namespace": "clinic", "generation": 3},
-            "spec": {"credentialsSecretRef": {"name": "twilio"}, "phoneNumber": "+14185550100", "sms": {"webhookURL": WEBHOOK}},
-        }))
-        .unwrap();
-        let defaults = Defaults {
-            installation: InstallationId::parse("prod").unwrap(),
-            previous_installation: None,
-            sms_webhook_url: None,
-            observe_interval: Duration::from_secs(3600),
-        };
-        Desired::read(&object, &defaults)
+        world::desired(serde_json::json!({"phoneNumber": "+14185550100", "sms": {"webhookURL": WEBHOOK}}))
     }
 
     fn number(text: &str) -> IncomingNumber {
@@ -445,14 +436,7 @@ mod tests {
     }
 
     fn observed(reach: Reach, origin: Origin) -> Observed {
-        let held = Held {
-            number: E164::parse("+14185550100").unwrap(),
-            sid: PhoneNumberSid::parse(&format!("PN{:032x}", 1)).unwrap(),
-            account: AccountSid::parse(&format!("AC{:032x}", 1)).unwrap(),
-            origin,
-            acquired_at: None,
-        };
-        Observed { held: Some(held), reach, ..Observed::default() }
+        Observed { held: Some(world::held(origin)), reach, ..Observed::default() }
     }
 
     const GOOD: Wiring = Wiring { wrong: Vec::new(), inbound: true, sms: true };

@@ -33,8 +33,8 @@ impl<A> Default for Turn<A> {
 impl<A: Eq + Hash> Turn<A> {
     /// Whether it is time. What nobody asked for last time is read soon, and not an interval later; what could not be found then
     /// does not come sooner for that.
-    pub fn is_due(&self, now: Moment, mut asked: impl Iterator<Item = A>) -> bool {
-        let newcomer = self.failures == 0 && self.is_asked(now, &mut asked);
+    pub fn is_due(&self, now: Moment, asked: impl Iterator<Item = A>) -> bool {
+        let newcomer = self.failures == 0 && self.is_asked(now, asked);
         self.due <= now || newcomer
     }
 

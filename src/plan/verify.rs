@@ -9,10 +9,10 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::setback;
 use super::{Desired, Observed};
-use crate::api::conditions::{ConditionType, Reason, Truth, Wanted};
-use crate::api::v1alpha1::{ClinicPhoneNumberStatus, WebhookStatus};
+use crate::api::conditions::{ConditionType, Reason, Truth, Wanted, is_true};
+use crate::api::v1alpha1::ClinicPhoneNumberStatus;
 use crate::domain::time::whole_seconds;
-use crate::domain::{HttpMethod, Moment, Now};
+use crate::domain::{HttpMethod, Moment};
 
 /// A webhook that answered is tried again after a day.
 const DAILY: Duration = Duration::from_secs(24 * 3600);
@@ -67,12 +67,12 @@ pub fn target(desired: &Desired) -> Option<Target> {
     Some(Target { url: wish.sms.url.clone(), method: wish.sms.method })
 }
 
-/// When a webhook is tried that this process has not tried: a day after what status says of it.
-pub fn first(now: Now, told: Option<&WebhookStatus>, target: &Target) -> Moment {
-    let told = told.filter(|told| told.url == target.url && told.method == target.method);
-    let Some(at) = told.and_then(|told| told.verified_at.as_ref()) else { return now.boot };
-    let age = u64::try_from(now.wall.as_second() - at.0.as_second()).map_or(Duration::ZERO, Duration::from_secs);
-    now.boot.after(DAILY.saturating_sub(age))
+impl Target {
+    /// Whether status says that this very webhook took a message, and not that it failed since.
+    pub fn is_of(&self, status: &ClinicPhoneNumberStatus) -> bool {
+        let shown = status.webhook.as_ref().is_some_and(|shown| shown.url == self.url && shown.method == self.method);
+        shown && is_true(&status.conditions, ConditionType::WebhookVerified)
+    }
 }
 
 /// When it is tried again; `failures` tries in a row failed.
@@ -91,10 +91,10 @@ pub(super) fn show(new: &mut ClinicPhoneNumberStatus, desired: &Desired, observe
         webhook.verified_at = None;
         return;
     };
+    let shown = Target { url: webhook.url.clone(), method: webhook.method };
     if let Verification::Tried { target: tried, at, outcome: Outcome::Accepted { .. } } = &observed.verification
         && *tried == target
-        && webhook.url == target.url
-        && webhook.method == target.method
+        && shown == target
     {
         webhook.verified_at = Some(Time(whole_seconds(*at)));
     }
@@ -118,18 +118,14 @@ pub(super) fn condition(desired: &Desired, observed: &Observed) -> (Option<Wante
                 wanted(Truth::Unknown, Reason::NotChecked, format!("the webhook was not tried: {why}"))
             }
         },
-        // Of the webhook as it was set up before, or not tried since a restart.
-        Verification::Tried { .. } => {
-            wanted(Truth::Unknown, Reason::NotChecked, "the webhook is tried in a moment".to_owned())
+        // Before this process tried it, status still says what became of it.
+        Verification::Untried
+            if observed.reported.verified && observed.reported.webhook == Some((target.url, target.method)) =>
+        {
+            (None, true)
         }
-        Verification::Untried => {
-            let same = observed.reported.webhook.as_ref() == Some(&(target.url, target.method));
-            let told = observed.reported.verified;
-            if same && told {
-                (None, true)
-            } else {
-                wanted(Truth::Unknown, Reason::NotChecked, "the webhook is tried in a moment".to_owned())
-            }
+        Verification::Tried { .. } | Verification::Untried => {
+            wanted(Truth::Unknown, Reason::NotChecked, "the webhook is tried in a moment".to_owned())
         }
     }
 }
@@ -137,41 +133,19 @@ pub(super) fn condition(desired: &Desired, observed: &Observed) -> (Option<Wante
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::v1alpha1::{ClinicPhoneNumber, Origin};
-    use crate::domain::{AccountSid, E164, InstallationId, PhoneNumberSid};
-    use crate::plan::Held;
-    use crate::plan::desired::Defaults;
+    use crate::api::v1alpha1::{Origin, WebhookStatus};
+    use crate::plan::tests::world;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
     const URL: &str = "https://hooks.example.com/sms";
 
     fn desired(verification: &str) -> Desired {
-        let object: ClinicPhoneNumber = serde_json::from_value(serde_json::json!({
-            "apiVersion": "telephony.chiroflow.io/v1alpha1", "kind": "ClinicPhoneNumber",
-            "metadata": {"name": "a", "namespace": "clinic", "generation": 3},
-            "spec": {
-                "credentialsSecretRef": {"name": "twilio"}, "phoneNumber": "+14185550100",
-                "sms": {"webhookURL": URL, "verification": verification},
-            },
-        }))
-        .unwrap();
-        let defaults = Defaults {
-            installation: InstallationId::parse("prod").unwrap(),
-            previous_installation: None,
-            sms_webhook_url: None,
-            observe_interval: Duration::from_secs(3600),
-        };
-        Desired::read(&object, &defaults)
+        let sms = serde_json::json!({"webhookURL": URL, "verification": verification});
+        world::desired(serde_json::json!({"phoneNumber": "+14185550100", "sms": sms}))
     }
 
     fn observed(verification: Verification) -> Observed {
-        let held = Held {
-            number: E164::parse("+14185550100").unwrap(),
-            sid: PhoneNumberSid::parse(&format!("PN{:032x}", 1)).unwrap(),
-            account: AccountSid::parse(&format!("AC{:032x}", 1)).unwrap(),
-            origin: Origin::Purchased,
-            acquired_at: None,
-        };
-        Observed { held: Some(held), verification, ..Observed::default() }
+        Observed { held: Some(world::held(Origin::Purchased)), verification, ..Observed::default() }
     }
 
     fn tried(url: &str, outcome: Outcome) -> Verification {
@@ -200,7 +174,7 @@ mod tests {
 
     #[test]
     fn nothing_is_told_where_nobody_asked_and_what_was_told_stays_over_a_restart() {
-        assert_eq!(condition(&super::tests::desired("None"), &observed(tried(URL, accepted()))), (None, false));
+        assert_eq!(condition(&self::desired("None"), &observed(tried(URL, accepted()))), (None, false));
         let desired = desired("SignedRequest");
         let without = Observed { held: None, ..observed(Verification::Untried) };
         assert_eq!(condition(&desired, &without), (None, false));
@@ -232,29 +206,42 @@ mod tests {
     }
 
     #[test]
-    fn a_webhook_is_tried_at_once_then_daily_and_one_that_failed_sooner() {
-        let now = Now {
-            wall: "2026-11-15T12:00:00Z".parse().unwrap(),
-            boot: Moment::since_boot(Duration::from_secs(100_000)),
-        };
+    fn what_status_says_counts_for_the_webhook_that_it_names_and_while_it_is_true() {
         let target = Target { url: URL.to_owned(), method: HttpMethod::POST };
-        let told = |url: &str, at: Option<&str>| WebhookStatus {
-            url: url.to_owned(),
-            method: HttpMethod::POST,
-            configured_at: None,
-            verified_at: at.map(|at| Time(at.parse().unwrap())),
+        let of = |url: &str, method, truth: &str| {
+            let webhook = WebhookStatus { url: url.to_owned(), method, configured_at: None, verified_at: None };
+            let condition = Condition {
+                type_: "WebhookVerified".to_owned(),
+                status: truth.to_owned(),
+                reason: "x".to_owned(),
+                message: String::new(),
+                observed_generation: None,
+                last_transition_time: Time("2026-11-15T12:00:00Z".parse().unwrap()),
+            };
+            target.is_of(&ClinicPhoneNumberStatus {
+                webhook: Some(webhook),
+                conditions: vec![condition],
+                ..ClinicPhoneNumberStatus::default()
+            })
         };
-        let wait = |told: Option<&WebhookStatus>| first(now, told, &target).since(now.boot);
-        assert_eq!(wait(None), Duration::ZERO);
-        assert_eq!(wait(Some(&told(URL, None))), Duration::ZERO);
-        assert_eq!(wait(Some(&told(URL, Some("2026-11-15T02:00:00Z")))), Duration::from_secs(14 * 3600));
-        assert_eq!(wait(Some(&told(URL, Some("2026-11-13T02:00:00Z")))), Duration::ZERO);
-        assert_eq!(wait(Some(&told("https://old.example.com", Some("2026-11-15T11:00:00Z")))), Duration::ZERO);
-        assert_eq!(next(now.boot, 0, 7).since(now.boot), DAILY);
-        let waits = [1, 2, 3, 40].map(|failures| next(now.boot, failures, 7).since(now.boot));
-        assert!(
-            waits.is_sorted() && waits[0] >= Duration::from_secs(45) && waits[3] <= Duration::from_secs(3600),
-            "{waits:?}"
-        );
+        assert!(of(URL, HttpMethod::POST, "True"));
+        for (url, method, truth) in [
+            (URL, HttpMethod::POST, "False"),
+            (URL, HttpMethod::POST, "Unknown"),
+            (URL, HttpMethod::GET, "True"),
+            ("https://old.example.com", HttpMethod::POST, "True"),
+        ] {
+            assert!(!of(url, method, truth), "{url} {method:?} {truth}");
+        }
+        assert!(!target.is_of(&ClinicPhoneNumberStatus::default()));
+    }
+
+    #[test]
+    fn one_that_answered_is_tried_daily_and_one_that_failed_sooner() {
+        let now = Moment::since_boot(Duration::from_secs(100_000));
+        assert_eq!(next(now, 0, 7).since(now), DAILY);
+        let waits = [1, 2, 3, 40].map(|failures| next(now, failures, 7).since(now));
+        let (soon, late) = (Duration::from_secs(45), Duration::from_secs(3600));
+        assert!(waits.is_sorted() && waits[0] >= soon && waits[3] <= late, "{waits:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! The message and its signature; and the real network against servers on this machine.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -102,6 +102,8 @@ fn provider() {
 struct Server {
     at: SocketAddr,
     certificate: reqwest::Certificate,
+    /// How each connection was greeted.
+    handshakes: Arc<Mutex<Vec<rustls::HandshakeKind>>>,
 }
 
 async fn server(answer: Option<String>) -> Server {
@@ -114,11 +116,14 @@ async fn server(answer: Option<String>) -> Server {
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config.unwrap()));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
+    let handshakes = Arc::<Mutex<Vec<_>>>::default();
+    let greeted = Arc::clone(&handshakes);
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
-            let (acceptor, answer) = (acceptor.clone(), answer.clone());
+            let (acceptor, answer, greeted) = (acceptor.clone(), answer.clone(), Arc::clone(&greeted));
             tokio::spawn(async move {
                 let Ok(mut stream) = acceptor.accept(socket).await else { return };
+                greeted.lock().unwrap().extend(stream.get_ref().1.handshake_kind());
                 let mut read = vec![0; 4096];
                 drop(stream.read(&mut read).await);
                 match answer {
@@ -128,7 +133,7 @@ async fn server(answer: Option<String>) -> Server {
             });
         }
     });
-    Server { at, certificate }
+    Server { at, certificate, handshakes }
 }
 
 async fn send(url: &str, options: Options) -> Result<u16, TransportError> {
@@ -207,4 +212,18 @@ async fn nothing_private_is_called() {
         let refused = send(&format!("https://{host}:{port}/sms"), guarded).await;
         assert_eq!(refused, Err(TransportError::NotPublic), "{host}");
     }
+}
+
+/// A session that is resumed would not have its certificate checked: one that expired since would go on being trusted.
+#[tokio::test]
+async fn every_try_checks_the_certificate_anew() {
+    provider();
+    let server = server(Some("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_owned())).await;
+    let transport = network(&open(&server)).unwrap();
+    let url = format!("https://localhost:{}/sms", server.at.port());
+    for _ in 0..3 {
+        transport.clone().oneshot(request(&url, HttpMethod::POST)).await.unwrap();
+    }
+    let handshakes = server.handshakes.lock().unwrap().clone();
+    assert_eq!(handshakes, [rustls::HandshakeKind::Full; 3]);
 }

@@ -8,7 +8,7 @@ use clinic_phone_operator::simulator::{Fault, FaultSpec, InboundMessage};
 use serde_json::json;
 
 use crate::harness::Outcome;
-use crate::world::{Account, Options, World, condition, held, is, is_ready, life, message, status};
+use crate::world::{Account, BARE, Options, World, condition, held, is, is_ready, life, message, status};
 
 const REPORTED: &str = "UsageReported";
 
@@ -179,13 +179,7 @@ fn figures_that_cannot_be_read_disturb_nothing() -> Outcome {
 #[test]
 fn a_narrow_key_has_a_number_in_service_and_no_figures() -> Outcome {
     life(curious(), async |world: &mut World| {
-        let permissions = [
-            "ListAvailablePhoneNumberLocal",
-            "ListIncomingPhoneNumber",
-            "FetchIncomingPhoneNumber",
-            "CreateIncomingPhoneNumber",
-        ];
-        world.narrow_key("narrow", 2, &permissions).await?;
+        world.narrow_key("narrow", 2, &BARE).await?;
         world.create("reception", json!({"credentialsSecretRef": {"name": "narrow"}})).await?;
         let refused = world.until("reception", "no figures", |number| condition(number, REPORTED).is_some()).await?;
         let (.., why) = condition(&refused, REPORTED).ok_or("no condition")?;

@@ -13,7 +13,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::harness::Outcome;
-use crate::world::{Options, World, condition, held, is_ready, life, status};
+use crate::world::{BARE, Options, World, condition, held, is_ready, life, status};
 
 const INBOUND: &str = "InboundSms";
 const OUTBOUND: &str = "OutboundSms";
@@ -173,15 +173,9 @@ fn outgoing_messages_are_promised_as_carriers_allow() -> Outcome {
 #[test]
 fn what_cannot_be_looked_at_disturbs_nothing() -> Outcome {
     life(looking(), async |world: &mut World| {
-        let permissions = [
-            "ListAvailablePhoneNumberLocal",
-            "ListIncomingPhoneNumber",
-            "FetchIncomingPhoneNumber",
-            "CreateIncomingPhoneNumber",
-        ];
         world.create("reception", json!({})).await?;
         world.so("it was looked at", || world.count("services") > 1).await?;
-        world.narrow_key("narrow", 2, &permissions).await?;
+        world.narrow_key("narrow", 2, &BARE).await?;
         world.create("narrow", json!({"credentialsSecretRef": {"name": "narrow"}})).await?;
         let narrow = world.until("narrow", "not checked", says(INBOUND, "Unknown", "NotChecked")).await?;
         let (.., why) = condition(&narrow, INBOUND).ok_or("no condition")?;
@@ -299,13 +293,7 @@ fn a_webhook_that_is_set_by_hand_is_shown_and_never_written() -> Outcome {
 #[test]
 fn without_the_auth_token_no_webhook_is_tried() -> Outcome {
     life(looking(), async |world: &mut World| {
-        let all = [
-            "ListAvailablePhoneNumberLocal",
-            "ListIncomingPhoneNumber",
-            "FetchIncomingPhoneNumber",
-            "CreateIncomingPhoneNumber",
-        ];
-        world.narrow_key("narrow", 2, &all).await?;
+        world.narrow_key("narrow", 2, &BARE).await?;
         let spec = json!({"credentialsSecretRef": {"name": "narrow"}, "sms": {"verification": "SignedRequest"}});
         world.create("reception", spec).await?;
         let untried = |number: &ClinicPhoneNumber| {

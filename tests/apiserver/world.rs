@@ -111,6 +111,14 @@ impl Account {
     }
 }
 
+/// What a key must be allowed for a number to be bought and kept, and nothing beside it.
+pub const BARE: [&str; 4] = [
+    "ListAvailablePhoneNumberLocal",
+    "ListIncomingPhoneNumber",
+    "FetchIncomingPhoneNumber",
+    "CreateIncomingPhoneNumber",
+];
+
 /// What stands for the world's webhooks when the operator tries one.
 #[derive(Clone, Default)]
 pub struct Webhook(Arc<Mutex<WebhookState>>);

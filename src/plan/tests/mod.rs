@@ -22,4 +22,4 @@ mod standing;
 mod table;
 mod told;
 mod twilio;
-mod world;
+pub(super) mod world;

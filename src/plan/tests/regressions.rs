@@ -523,3 +523,30 @@ fn a_resource_whose_last_update_had_no_answer_is_let_go_when_it_can_have_no_effe
         assert!(w.now.boot.since(sent) >= WINDOW, "{fault:?}: {:?}", w.now.boot.since(sent));
     }
 }
+
+/// That a later update was answered says nothing of an earlier one that was not.
+#[test]
+fn an_update_without_an_answer_is_waited_for_also_behind_one_that_had_one() {
+    let mut w = bought();
+    w.advance(WINDOW);
+    let number = w.holds("a").unwrap();
+    w.twilio.by_number(&number).unwrap().sms_url = "https://elsewhere.example.com".to_owned();
+    w.annotate("a", REQUESTED_AT, "1");
+    let sent = w.now.boot;
+    let mut pass = Pass::begin(&mut w, 0, &key("a")).unwrap();
+    while !w.log.last().is_some_and(|l| l.ends_with("get")) {
+        assert_eq!(pass.turn(&mut w), Turn::On, "{}", w.log.join("\n"));
+    }
+    let step = w.step;
+    w.faults.insert(step, Fault::Call(CallFault::ServerBefore));
+    while pass.turn(&mut w) == Turn::On {}
+    assert!(w.log.iter().any(|l| l.contains(" update !!")), "{}", w.log.join("\n"));
+    while w.twilio.calls["UpdateIncomingPhoneNumber"] < 2 {
+        w.advance(Duration::from_secs(2));
+        assert!(w.now.boot.since(sent) < Duration::from_secs(110), "{}", w.log.join("\n"));
+        assert!(matches!(run(&mut w, 0, &key("a")), Turn::Ended(_)));
+    }
+    w.delete("a");
+    until(&mut w, |w| w.gone("a")).unwrap();
+    assert!(w.now.boot.since(sent) >= WINDOW, "{:?}", w.now.boot.since(sent));
+}

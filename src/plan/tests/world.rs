@@ -9,12 +9,12 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::twilio::{CallFault, Twilio};
 use crate::api::FINALIZER;
-use crate::api::v1alpha1::{ClaimOutcome, ClinicPhoneNumber, ClinicPhoneNumberSpec, ClinicPhoneNumberStatus};
+use crate::api::v1alpha1::{ClaimOutcome, ClinicPhoneNumber, ClinicPhoneNumberSpec, ClinicPhoneNumberStatus, Origin};
 use crate::domain::{AccountSid, E164, InstallationId, Moment, Now, NumberPrices, OwnerTag, Trouble};
 use crate::plan::desired::Defaults;
 use crate::plan::fuse::Entry;
 use crate::plan::observed::CredentialsView;
-use crate::plan::{AccountList, Memory, ObjectKey};
+use crate::plan::{AccountList, Desired, Held, Memory, ObjectKey};
 
 pub const WINDOW: Duration = Duration::from_secs(120);
 pub const SEND_WITHIN: Duration = Duration::from_secs(10);
@@ -116,6 +116,19 @@ pub fn spec(json: serde_json::Value) -> ClinicPhoneNumberSpec {
 
 pub fn search() -> serde_json::Value {
     serde_json::json!({"search": {"country": "CA", "areaCodes": ["418"]}})
+}
+
+/// What a resource with this spec asks for, at its third generation.
+pub fn desired(spec: serde_json::Value) -> Desired {
+    let mut world = World::new();
+    world.apply("a", spec);
+    world.edit("a", |object| object.metadata.generation = Some(3));
+    Desired::read(world.object("a"), &world.defaults)
+}
+
+/// A number that a resource holds.
+pub fn held(origin: Origin) -> Held {
+    Held { number: number(100), sid: super::twilio::sid(1), account: account(1), origin, acquired_at: None }
 }
 
 impl World {
