@@ -323,7 +323,9 @@ pub struct Sms {
     /// whether it is there.
     #[serde(default)]
     pub management: SmsManagement,
-    /// Join this Messaging Service (MG…).
+    /// Put the number into this Messaging Service (MG…), and keep it there: for a campaign that carriers in the United States ask
+    /// for. The service has to leave incoming messages to the number's webhook, or have the same URL; otherwise the number is not
+    /// put into it. On a change, or without it, the number is taken out of the service that this resource put it into.
     #[serde(default, rename = "messagingServiceSID", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 34), regex(pattern = "^MG[0-9a-fA-F]{32}$"))]
     pub messaging_service_sid: Option<String>,
@@ -470,6 +472,9 @@ pub struct ClinicPhoneNumberStatus {
     /// The message webhook as it was set up last. Whether Twilio still has it so is what `InboundSms` says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<WebhookStatus>,
+    /// The Messaging Service that the number was put into, or is about to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messaging_service: Option<MessagingServiceStatus>,
     /// Price of the number a month, as Twilio's price list has it; read again once a day. Before a number is held, of the
     /// numbers that are searched, with `maxMonthlyPrice` or `purchasePolicy: Manual`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -609,6 +614,17 @@ pub struct WebhookStatus {
     /// When it last answered a signed request of the operator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified_at: Option<Time>,
+}
+
+/// A Messaging Service that the number was put into, or is about to be.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MessagingServiceStatus {
+    /// Its SID (MG…).
+    pub sid: String,
+    /// When the operator put the number into it, or saw that it is in it. Without it the number may or may not be in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined_at: Option<Time>,
 }
 
 /// An amount and its currency, as Twilio tells them.

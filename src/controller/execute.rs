@@ -56,6 +56,14 @@ impl Pass<'_> {
             Step::Stamp { claim, post } => return self.stamp(claim, post, situation).await,
             Step::Post(post) => self.post(post).await?,
             Step::Update { sid, fields, drift } => return self.update(&sid, &fields, drift).await,
+            Step::ReadService { service } => return self.read_service(service).await,
+            Step::SaveMembership { membership, note } => {
+                let (claim, held) = (self.observed.claim.clone(), self.observed.held.clone());
+                self.observed.learn_membership(membership);
+                return self.announce_or_save(claim, held, note, situation).await;
+            }
+            Step::Join { service, sid } => return self.join(&service, &sid).await,
+            Step::Leave { service, sid } => return self.leave(&service, &sid).await,
             Step::ReadDiscovery => {
                 let read = self.discovery().await;
                 self.read_before_release(

@@ -16,6 +16,7 @@ mod gated;
 mod guards;
 pub mod ledger;
 pub mod memory;
+mod messaging;
 mod pass;
 pub mod reach;
 pub mod reconcile;

@@ -28,6 +28,8 @@ const SERVICES: usize = 50;
 pub struct Kept {
     known: Account,
     turn: Turn<Asked>,
+    /// When a number of the account was put into a service or taken out of one: what was read before is not so any more.
+    moved_at: Option<Moment>,
 }
 
 /// Of which number, and at whose request.
@@ -44,6 +46,21 @@ pub(super) fn of(context: &Context, held: Option<&Held>, now: Moment) -> Reach {
     }
     let all = context.reach.locked();
     held.and_then(|held| Some(all.get(&held.account)?.known.of(&held.sid, now))).unwrap_or_default()
+}
+
+/// A number was put into a service or taken out of one: nothing is known of the account's services until they are read again,
+/// which is soon.
+pub(super) fn outdated(context: &Context, account: &AccountSid) {
+    if context.settings.messaging_interval.is_zero() {
+        return;
+    }
+    let now = context.now().boot;
+    let mut all = context.reach.locked();
+    let kept = all.entry(account.clone()).or_default();
+    kept.moved_at = Some(now);
+    kept.known.services = Reading::default();
+    kept.known.campaigns = Reading::default();
+    kept.turn.due = now;
 }
 
 /// Whether an account is to be read; `born` is when this process began.
@@ -94,7 +111,15 @@ pub(super) async fn refresh(
         failures,
         asked: subjects.iter().map(asked).collect(),
     };
-    context.reach.set(account.clone(), kept);
+    let mut all = context.reach.locked();
+    let moved_at = all.get(account).and_then(|meanwhile| meanwhile.moved_at);
+    if moved_at.is_some_and(|moved| moved >= now) {
+        // It began before: read again at once.
+        kept.known.services = Reading::default();
+        kept.known.campaigns = Reading::default();
+        kept.turn.due = now;
+    }
+    all.insert(account.clone(), Kept { moved_at, ..kept });
 }
 
 /// Everything that is to be known of these numbers.

@@ -15,7 +15,7 @@ use crate::api::FINALIZER;
 use crate::api::v1alpha1::{ClaimOutcome, ClinicPhoneNumber, DeletionPolicy, Origin};
 use crate::domain::{
     AccountSid, AvailableNumber, Capabilities, Class, Currency, E164, HttpMethod, IncomingNumber, InstallationId,
-    Meaning, Moment, Now, NumberPrices, NumberType, PhoneNumberSid, Trouble,
+    Meaning, MessagingService, Moment, Now, NumberPrices, NumberType, PhoneNumberSid, Trouble,
 };
 use crate::plan::desired::Defaults;
 use crate::plan::fuse::Admission;
@@ -145,6 +145,13 @@ impl Life<'_, '_> {
                 assert_eq!((&seen.sid, &seen.phone_number, seen.origin.as_str()), (sid, number, "twilio"));
                 assert!(seen.mark().is_some_and(|mark| desired.is_mine(&mark) && !mark.adopted));
             }
+            Step::Join { service, .. } => {
+                assert!(acts() && observed.membership.as_ref().is_some_and(|m| m.service == *service));
+            }
+            Step::Leave { service, .. } => {
+                assert!(observed.membership.as_ref().is_some_and(|m| m.service == *service));
+            }
+            Step::ReadService { .. } | Step::SaveMembership { .. } => {}
             Step::RemoveFinalizer { .. } => assert!(desired.deleting),
             Step::AddFinalizer
             | Step::ReadSecret
@@ -252,6 +259,35 @@ impl Life<'_, '_> {
                     }
                 }
             }
+            Step::ReadService { service } => {
+                if let Some(read) = self.told("FetchService") {
+                    let read = read.map(|()| MessagingService {
+                        sid: service.clone(),
+                        name: "reminders".to_owned(),
+                        inbound_url: self.choices.one(&["", "https://hooks.example.com/sms", "odd"]).to_owned(),
+                        inbound_method: HttpMethod::POST,
+                        on_number: self.choices.yes(),
+                    });
+                    self.observed.learn_service(service, read);
+                }
+            }
+            Step::SaveMembership { membership, .. } => {
+                self.observed.learn_membership(membership);
+                let (claim, held) = (self.observed.claim.clone(), self.observed.held.clone());
+                self.save(claim, held, Some(situation));
+            }
+            Step::Join { .. } => {
+                self.observed.learn_updating(self.now.boot);
+                if let Some(joined) = self.told("CreatePhoneNumber") {
+                    self.observed.learn_joined(joined, self.now.boot);
+                }
+            }
+            Step::Leave { .. } => {
+                self.observed.learn_updating(self.now.boot);
+                if let Some(left) = self.told("DeletePhoneNumber") {
+                    self.observed.learn_left(left);
+                }
+            }
             Step::ReadDiscovery | Step::ReadLedger if self.choices.rarely() => self.observed.unread = Some("something"),
             Step::ReadDiscovery => self.observed.crd_stays = Some(self.choices.of(4) != 1),
             Step::ReadLedger => {
@@ -334,6 +370,17 @@ impl Life<'_, '_> {
         }
         let desired = self.desired.clone();
         self.observed.learn_answer(answer, &desired, self.now.boot);
+    }
+
+    /// A call whose refusal is an answer.
+    fn told(&mut self, operation: &'static str) -> Option<Result<(), Trouble>> {
+        match self.answer(operation) {
+            Err(trouble) if !matches!(trouble.meaning, Meaning::RefusedNumber | Meaning::RefusedOtherwise) => {
+                self.trouble(trouble);
+                None
+            }
+            answer => Some(answer),
+        }
     }
 
     fn trouble(&mut self, trouble: Trouble) {

@@ -12,8 +12,8 @@ use crate::api::v1alpha1::{
 use crate::api::{FINALIZER, FORGET_NUMBER, REQUESTED_AT};
 use crate::domain::time::parse_duration;
 use crate::domain::{
-    AddressSid, BundleSid, CountryCode, Currency, E164, HttpMethod, IdentitySid, InstallationId, Mark, Money,
-    NumberType, OwnerTag, ParseError, Regulatory, Search, Setup, Webhook,
+    AddressSid, BundleSid, CountryCode, Currency, E164, HttpMethod, IdentitySid, InstallationId, Mark,
+    MessagingServiceSid, Money, NumberType, OwnerTag, ParseError, Regulatory, Search, Setup, Webhook,
 };
 
 use super::{Rule, holds};
@@ -90,6 +90,8 @@ pub struct Wish {
     pub sms_management: SmsManagement,
     /// Whether it is to be tried with a signed message.
     pub verify: bool,
+    /// The Messaging Service that the number is to be in.
+    pub messaging_service: Option<MessagingServiceSid>,
     /// The call webhook.
     pub voice: Option<Webhook>,
     /// Passed on with the purchase.
@@ -211,7 +213,6 @@ impl Wish {
     }
 
     fn read(spec: &ClinicPhoneNumberSpec, defaults: &Defaults, key: &ObjectKey) -> Result<Self, SpecProblem> {
-        unsupported(spec)?;
         let exact = spec.phone_number.as_deref().map(E164::parse).transpose().map_err(at("spec.phoneNumber"))?;
         let searches = spec.search.as_ref().map(searches).transpose()?.unwrap_or_default();
         if exact.is_none() && searches.is_empty() {
@@ -239,6 +240,11 @@ impl Wish {
             label: spec.friendly_name.clone(),
             sms_management: sms.management,
             verify: sms.verification == SmsVerification::SignedRequest,
+            messaging_service: sid(
+                sms.messaging_service_sid.as_deref(),
+                MessagingServiceSid::parse,
+                "spec.sms.messagingServiceSID",
+            )?,
             sms: webhook(url, sms.method, sms.fallback_url, sms.fallback_method),
             voice: spec.voice.clone().map(|v| webhook(v.webhook_url, v.method, v.fallback_url, v.fallback_method)),
             regulatory: Regulatory {
@@ -248,18 +254,6 @@ impl Wish {
             },
         })
     }
-}
-
-/// What is in the schema, so that the API does not move under its users, and whose behaviour is still to come. It is refused by
-/// name: never silently ignored.
-fn unsupported(spec: &ClinicPhoneNumberSpec) -> Result<(), SpecProblem> {
-    if spec.sms.as_ref().is_none_or(|sms| sms.messaging_service_sid.is_none()) {
-        return Ok(());
-    }
-    Err(SpecProblem {
-        field: "spec.sms.messagingServiceSID",
-        problem: "a Messaging Service is not supported by this version of the operator; remove it".to_owned(),
-    })
 }
 
 /// The limit, as an exact decimal. The search gives what it is compared with.

@@ -12,8 +12,8 @@ use crate::domain::{Field, Meaning, Moment, Now};
 use super::observed::{Checked, CredentialsView};
 use super::wiring::{look_at, wiring};
 use super::{
-    Claim, Desired, Held, Kind, Note, Observed, Plan, Rule, Situation, Step, Wish, by_hand, holds, record, setback,
-    telling,
+    Claim, Desired, Held, Kind, Note, Observed, Plan, Rule, Situation, Step, Wish, by_hand, holds, membership, record,
+    setback, telling,
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -118,7 +118,8 @@ fn unset(
     trouble: &Situation,
 ) -> Option<Plan> {
     let seen = observed.number.is_some() && wish.is_ok() && !desired.suspend;
-    let wiring = wiring(desired, observed).filter(|w| seen && !w.wrong.is_empty())?;
+    let pending = wish.as_ref().is_ok_and(|wish| membership::is_pending(wish, observed));
+    let wiring = wiring(desired, observed).filter(|w| seen && (pending || !w.wrong.is_empty()))?;
     let serves = wiring.inbound && in_service_before(observed);
     let kind = if serves { Kind::Rewiring } else { Kind::ConfiguringNumber };
     Some(Plan::rest(until, Situation { kind, message: trouble.message.clone() }))
@@ -134,7 +135,8 @@ fn unobserved(
     until: Moment,
     message: String,
 ) -> Plan {
-    if let Some(situation) = wish.err().or(observed.reported.out_of_service.clone()) {
+    let reported = &observed.reported;
+    if let Some(situation) = wish.err().or(reported.out_of_service.clone()).or(reported.service_refused.clone()) {
         return Plan::Blocked { probe: until, situation };
     }
     let kind = match (in_service_before(observed), fulfilled(desired, observed)) {
@@ -208,7 +210,16 @@ fn observe(desired: &Desired, observed: &Observed, held: &Held, wish: Result<&Wi
                 record::in_service(number, wish),
             );
         }
-        return Plan::rest(next, record::in_service(number, wish));
+        let kind = if in_service_before(observed) { Kind::Rewiring } else { Kind::ConfiguringNumber };
+        return match membership::plan(observed, held, number, wish, kind, !unread, now) {
+            None => Plan::rest(next, record::in_service(number, wish)),
+            Some(_) if desired.suspend => {
+                let mut situation = record::in_service(number, wish);
+                situation.message.push_str("; its Messaging Service is not changed while spec.suspend is true");
+                Plan::rest(next, situation)
+            }
+            Some(plan) => plan,
+        };
     }
     let names = differences.iter().map(|(f, _)| f.to_string()).collect::<Vec<_>>().join(", ");
     let inbound = wiring(desired, observed).is_some_and(|wiring| wiring.inbound);
@@ -336,7 +347,9 @@ pub fn remember(desired: &Desired, observed: &mut Observed, kind: Kind, now: Now
     }
     let gone = observed.number_gone && observed.list.is_some();
     let looked = gone || observed.held.as_ref().is_some_and(|held| look_at(observed, held).is_some());
-    if looked && observed.trouble.is_none() && !matches!(kind, Kind::Rewiring | Kind::ConfiguringNumber) {
+    // What Twilio refused may be mended there: it is not what the spec asks for, and tried again.
+    let refused = kind == Kind::MessagingServiceRefused;
+    if looked && observed.trouble.is_none() && !refused && !matches!(kind, Kind::Rewiring | Kind::ConfiguringNumber) {
         observed.memory.suspect = false;
         observed.memory.checked = Some(Checked {
             generation: desired.generation,
@@ -346,5 +359,6 @@ pub fn remember(desired: &Desired, observed: &mut Observed, kind: Kind, now: Now
         });
     }
     observed.memory.repairs.retain(|(_, at)| now.boot.since(*at) < DAY);
+    observed.memory.rejoined.retain(|at| now.boot.since(*at) < DAY);
     by_hand::remember(desired, observed, now);
 }

@@ -336,6 +336,14 @@ fn release(desired: &Desired, observed: &Observed, held: &Held, now: Now) -> Pla
             seen.origin
         ));
     }
+    // First, because nobody tells what becomes of it with the number. Where Twilio refuses that, the number is released all the same.
+    if let Some(membership) = observed.membership.as_ref().filter(|_| observed.messaging.left.is_none()) {
+        if observed.stopping {
+            return Plan::rest(now.boot, releasing("nothing is sent while the operator stops"));
+        }
+        let step = Step::Leave { service: membership.service.clone(), sid: held.sid.clone() };
+        return Plan::act(step, releasing("being taken out of its Messaging Service"));
+    }
     let claim = match observed.claim.as_ref().filter(|c| c.number == *number) {
         Some(claim) => claim.clone(),
         None => {

@@ -11,12 +11,13 @@ use k8s_openapi::jiff::Timestamp;
 use crate::api::conditions::{ConditionType, Reason, is_true};
 use crate::api::v1alpha1::{ClinicPhoneNumberStatus, HttpMethod, Origin};
 use crate::domain::{
-    AccountSid, AvailableNumber, CountryCode, E164, Field, IncomingNumber, Meaning, Moment, Now, NumberPrices,
-    PhoneNumberSid, Trouble,
+    AccountSid, AvailableNumber, CountryCode, E164, Field, IncomingNumber, Meaning, MessagingService,
+    MessagingServiceSid, Moment, Now, NumberPrices, PhoneNumberSid, Trouble,
 };
 
 use super::fuse::Admission;
-use super::reach::{self, Reach};
+use super::membership::{Learnt, Membership};
+use super::reach::{self, Known, Reach};
 use super::refusal::{self, Refusal};
 use super::verify::Verification;
 use super::{AccountList, Claim, Desired, Kind, ObjectKey, Post, Rule, Situation, broken, claim, figures, holds};
@@ -60,6 +61,8 @@ pub struct Reported {
     /// What `Stalled` says, where that is that the number is lost, another's or fought over: it does not serve, whether it can
     /// be looked at or not.
     pub out_of_service: Option<Situation>,
+    /// What `Stalled` says, where that is that the number is not in the Messaging Service of the spec: it serves all the same.
+    pub service_refused: Option<Situation>,
     /// Whether `InboundSms` is True.
     pub inbound: bool,
     /// The reasons of `InboundSms` and `OutboundSms`, where they rest on what is read beside the passes.
@@ -121,6 +124,10 @@ pub struct Memory {
     pub suspect: bool,
     /// Which fields were repaired against somebody else's change, and when.
     pub repairs: Vec<(Field, Moment)>,
+    /// When the number was put back into its Messaging Service, after somebody had taken it out.
+    pub rejoined: Vec<Moment>,
+    /// The Messaging Service that this process itself recorded, before it sent anything to it.
+    pub joining: Option<MessagingServiceSid>,
     /// When the number was recorded by this process.
     pub recorded_at: Option<Moment>,
     /// When candidates were last found for a person to choose from.
@@ -274,6 +281,10 @@ pub struct Observed {
     pub reach: Reach,
     /// What became of the last try of the webhook.
     pub verification: Verification,
+    /// The Messaging Service that this resource put its number into, or is about to.
+    pub membership: Option<Membership>,
+    /// What this pass learnt of Messaging Services.
+    pub messaging: Learnt,
 }
 
 impl Observed {
@@ -302,6 +313,7 @@ impl Observed {
             out_of_service: [Kind::NumberLost, Kind::NumberClaimedElsewhere, Kind::DriftContested]
                 .into_iter()
                 .find_map(stalled),
+            service_refused: stalled(Kind::MessagingServiceRefused),
             inbound: is_true(&status.conditions, ConditionType::InboundSms),
             inbound_reason: reach::reason(&status.conditions, ConditionType::InboundSms),
             outbound_reason: reach::reason(&status.conditions, ConditionType::OutboundSms),
@@ -334,6 +346,11 @@ impl Observed {
                 acquired_at: status.acquired_at.as_ref().map(|t| t.0),
             });
         }
+        let membership = status.messaging_service.as_ref().map(|service| {
+            let since = service.joined_at.as_ref().map(|at| at.0);
+            MessagingServiceSid::parse(&service.sid).map(|service| Membership { service, since })
+        });
+        self.membership = membership.transpose()?.filter(|_| self.held.is_some());
         Ok(())
     }
 
@@ -409,6 +426,7 @@ impl Observed {
         }
         if edited || self.asked(desired) {
             self.memory.repairs.clear();
+            self.memory.rejoined.clear();
             self.memory.refusal = None;
         }
     }
@@ -538,6 +556,8 @@ impl Observed {
         if held != self.held {
             self.memory.recorded_at = held.as_ref().map(|_| now);
             self.memory.lost_sightings = 0;
+            // Another number is in whatever service it is in.
+            self.membership = None;
         }
         if claim != self.claim {
             // Whatever was yielded or withdrawn in this pass is not chosen again in it.
@@ -567,6 +587,51 @@ impl Observed {
         // One that had no answer may still take effect, whatever becomes of this one.
         self.update_before = self.memory.update_sent;
         self.memory.update_sent = Some(now);
+    }
+
+    /// When everything that was sent to put the number into a Messaging Service has either taken effect or never will. Of what
+    /// another process sent is known only that it may have.
+    pub fn joins_settled_at(&self) -> Moment {
+        let unseen = self.membership.as_ref().is_some_and(|membership| {
+            membership.since.is_none() && self.memory.joining.as_ref() != Some(&membership.service)
+        });
+        let sent = self.memory.update_sent.into_iter().chain(unseen.then_some(self.memory.born));
+        sent.map(|sent| sent.after(self.window)).max().unwrap_or_default()
+    }
+
+    /// Folds in a Messaging Service that was read, or why it cannot be had.
+    pub fn learn_service(&mut self, sid: MessagingServiceSid, read: Result<MessagingService, Trouble>) {
+        self.messaging.service = Some((sid, read));
+    }
+
+    /// Folds in which service is about to be recorded.
+    pub fn learn_membership(&mut self, membership: Option<Membership>) {
+        self.memory.joining = membership.as_ref().map(|membership| membership.service.clone());
+        self.membership = membership;
+    }
+
+    /// Folds in what Twilio said to putting the number into a Messaging Service.
+    pub fn learn_joined(&mut self, answer: Result<(), Trouble>, now: Moment) {
+        self.memory.update_sent = self.update_before;
+        if answer.is_ok() {
+            if self.membership.as_ref().is_some_and(|recorded| recorded.since.is_some()) {
+                self.memory.rejoined.push(now);
+            }
+            // Whatever was read before.
+            if let Some((_, Ok(service))) = &self.messaging.service {
+                self.reach.service = Known::Read(Some(service.clone()));
+            }
+        }
+        self.messaging.joined = Some(answer);
+    }
+
+    /// Folds in what Twilio said to taking the number out of a Messaging Service.
+    pub fn learn_left(&mut self, answer: Result<(), Trouble>) {
+        self.memory.update_sent = self.update_before;
+        if answer.is_ok() && self.reach.service != Known::Off {
+            self.reach.service = Known::Read(None);
+        }
+        self.messaging.left = Some(answer);
     }
 
     /// Folds in a completed update of the number.

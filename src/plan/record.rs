@@ -76,7 +76,9 @@ pub(super) fn record(
     let situation = match &desired.wish {
         Ok(wish) if !desired.deleting => match contradiction(wish, &held) {
             Some(situation) => situation,
-            None if wish.setup(&desired.mark(adopted), &held.number).differences(number).is_empty() => {
+            None if wish.messaging_service.is_none()
+                && wish.setup(&desired.mark(adopted), &held.number).differences(number).is_empty() =>
+            {
                 in_service(number, wish)
             }
             None => Situation::new(Kind::ConfiguringNumber, format!("setting up {}", held.number)),

@@ -35,6 +35,7 @@ pub enum Kind {
     RegulatoryDataRequired,
     NumberLost,
     DriftContested,
+    MessagingServiceRefused,
     InvalidSpec,
     /// Being deleted while a purchase or its window is still open.
     DeletionResolving,
@@ -61,7 +62,7 @@ pub struct Row {
 
 impl Kind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::WaitingForCredentials,
         Self::Searching,
         Self::Purchasing,
@@ -86,6 +87,7 @@ impl Kind {
         Self::RegulatoryDataRequired,
         Self::NumberLost,
         Self::DriftContested,
+        Self::MessagingServiceRefused,
         Self::InvalidSpec,
         Self::DeletionResolving,
         Self::ConfirmationRequired,
@@ -123,6 +125,7 @@ impl Kind {
             Self::RegulatoryDataRequired => stalled(Reason::RegulatoryDataRequired),
             Self::NumberLost => stalled(Reason::NumberLost),
             Self::DriftContested => stalled(Reason::DriftContested),
+            Self::MessagingServiceRefused => stalled(Reason::MessagingServiceRefused),
             Self::InvalidSpec => stalled(Reason::InvalidSpec),
             Self::ConfirmationRequired => working(Reason::ConfirmationRequired),
             Self::Releasing => working(Reason::Releasing),

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::wiring::{look_at, wiring};
 use super::{Claim, Desired, Observed, Situation, by_hand, figures, price, verify};
 use crate::api::conditions::{self, ConditionType};
-use crate::api::v1alpha1::{ClinicPhoneNumberStatus, WebhookStatus};
+use crate::api::v1alpha1::{ClinicPhoneNumberStatus, MessagingServiceStatus, WebhookStatus};
 use crate::domain::{Field, Now};
 
 /// Status after this pass: what stood there, brought up to date. No clock moves in it by itself, so an unchanged
@@ -80,6 +80,10 @@ fn facts(new: &mut ClinicPhoneNumberStatus, desired: &Desired, observed: &Observ
             new.account_sid = Some(held.account.to_string());
             new.origin = Some(held.origin);
             new.acquired_at = held.acquired_at.map(Time);
+            new.messaging_service = observed.membership.as_ref().map(|membership| MessagingServiceStatus {
+                sid: membership.service.to_string(),
+                joined_at: membership.since.map(Time),
+            });
             if let Some(number) = look_at(observed, held) {
                 new.friendly_name = Some(number.friendly_name.clone());
                 new.capabilities = number.capabilities.list();
@@ -110,6 +114,7 @@ fn facts(new: &mut ClinicPhoneNumberStatus, desired: &Desired, observed: &Observ
             new.friendly_name = None;
             new.capabilities = Vec::new();
             new.webhook = None;
+            new.messaging_service = None;
         }
     }
     let claimed = observed.claim.as_ref().filter(|c| c.stands()).map(|c| &c.number);

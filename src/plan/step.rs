@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::domain::{CountryCode, E164, Field, Moment, Now, PhoneNumberSid, Purchase, Search};
+use crate::domain::{CountryCode, E164, Field, MessagingServiceSid, Moment, Now, PhoneNumberSid, Purchase, Search};
 
-use super::{Claim, Held, Situation};
+use super::{Claim, Held, Membership, Situation};
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,6 +126,32 @@ pub enum Step {
         /// Whether somebody else changed it (and not the spec).
         drift: bool,
     },
+    /// Read a Messaging Service.
+    ReadService {
+        /// Which.
+        service: MessagingServiceSid,
+    },
+    /// Write status: the Messaging Service that the number is in, or is about to be put into.
+    SaveMembership {
+        /// Which.
+        membership: Option<Membership>,
+        /// What to tell.
+        note: Option<Note>,
+    },
+    /// Put a held number into a Messaging Service.
+    Join {
+        /// Into which.
+        service: MessagingServiceSid,
+        /// Which number.
+        sid: PhoneNumberSid,
+    },
+    /// Take a held number out of a Messaging Service.
+    Leave {
+        /// Out of which.
+        service: MessagingServiceSid,
+        /// Which number.
+        sid: PhoneNumberSid,
+    },
     /// Read from discovery whether the CRD itself is going away.
     ReadDiscovery,
     /// Read the ledger's stamps of this resource.
@@ -168,6 +194,10 @@ impl Step {
             Self::Post(Post::Buy(_)) => "Buy",
             Self::Post(Post::Adopt { .. }) => "Adopt",
             Self::Update { .. } => "Update",
+            Self::ReadService { .. } => "ReadService",
+            Self::SaveMembership { .. } => "SaveMembership",
+            Self::Join { .. } => "Join",
+            Self::Leave { .. } => "Leave",
             Self::ReadDiscovery => "ReadDiscovery",
             Self::ReadLedger => "ReadLedger",
             Self::StampRelease { .. } => "StampRelease",

@@ -5,14 +5,23 @@
 //! with the credentials' own account; those of a parent account list the parent's services, which is noticed.
 
 use http::Method;
+use url::form_urlencoded::Serializer;
 
 use super::page::{PAGE_SIZE, Page};
-use super::wire::{self, CampaignPage, ServiceNumberPage, ServicePage, VerificationPage};
+use super::wire::{
+    self, CampaignPage, ServiceNumberPage, ServicePage, VerificationPage, WireService, WireServiceNumber,
+};
 use super::{Call, Client, Credentials, Product};
-use crate::domain::{MessagingService, MessagingServiceSid, PhoneNumberSid, Registration, Trouble};
+use crate::clock::Fence;
+use crate::domain::{AccountSid, Class, MessagingService, MessagingServiceSid, PhoneNumberSid, Registration, Trouble};
 
 const SERVICES: &str = "/v1/Services";
 const VERIFICATIONS: &str = "/v1/Tollfree/Verifications";
+/// The number is in this very service (<https://www.twilio.com/docs/api/errors/21710>).
+const ALREADY_IN: u32 = 21_710;
+/// The number is not in this service (<https://www.twilio.com/docs/api/errors/21711>).
+const NOT_IN: u32 = 21_711;
+const ANOTHER_SERVICE: &str = "it is about another Messaging Service than the one asked for";
 
 impl Client {
     /// The account's Messaging Services.
@@ -25,23 +34,101 @@ impl Client {
             let page: ServicePage = wire::decode(body)?;
             let items = page.services.len();
             for service in page.services {
-                if service.account_sid != *credentials.account() {
-                    return Err(
-                        "it is about another account: credentials of a parent account list the parent's own".to_owned()
-                    );
-                }
-                all.push(MessagingService {
-                    sid: service.sid,
-                    name: service.friendly_name.0,
-                    inbound_url: service.inbound_request_url.0,
-                    inbound_method: wire::method(&service.inbound_method),
-                    on_number: service.use_inbound_webhook_on_number.0.eq_ignore_ascii_case("true"),
-                });
+                all.push(of_account(service, credentials.account())?);
             }
             Ok(Page { value: (), items, next: page.meta.next_page_url })
         })
         .await?;
         Ok(all)
+    }
+
+    /// One Messaging Service.
+    ///
+    /// # Errors
+    /// When the account has none such, the call failed, or the answer is about another service.
+    pub async fn messaging_service(
+        &self,
+        credentials: &Credentials,
+        service: &MessagingServiceSid,
+    ) -> Result<MessagingService, Trouble> {
+        let url = self.endpoints().url(Product::Messaging, &format!("{SERVICES}/{service}"));
+        let call = Call::new("FetchService", Method::GET, url, credentials).beside_the_point();
+        self.call(call, |answer| {
+            let read = of_account(wire::decode(&answer.body)?, credentials.account())?;
+            if read.sid == *service { Ok(read) } else { Err(ANOTHER_SERVICE.to_owned()) }
+        })
+        .await
+    }
+
+    /// Puts a number into a Messaging Service; also fine where it is in it already. Sends nothing once the fence is closed.
+    ///
+    /// # Errors
+    /// When Twilio refuses (the number is in another service, the service is full), or the outcome is unknown.
+    pub async fn join_service(
+        &self,
+        credentials: &Credentials,
+        service: &MessagingServiceSid,
+        number: &PhoneNumberSid,
+        fence: &Fence,
+    ) -> Result<(), Trouble> {
+        let url = self.endpoints().url(Product::Messaging, &format!("{SERVICES}/{service}/PhoneNumbers"));
+        let form = Serializer::new(String::new()).append_pair("PhoneNumberSid", number.as_str()).finish();
+        let call = Call::new("CreatePhoneNumber", Method::POST, url, credentials)
+            .form(form)
+            .fenced(Some(fence))
+            .accepting(&[201, 200])
+            .beside_the_point();
+        match self.call(call, |answer| member(&answer.body, service, number)).await {
+            Err(trouble) if trouble.code == Some(ALREADY_IN) => Ok(()),
+            joined => joined,
+        }
+    }
+
+    /// Takes a number out of a Messaging Service; `false`: Twilio knows of no such number or service, which a look
+    /// ([`Client::is_in_service`]) may confirm. The number stays in the account. Sends nothing once the fence is closed.
+    ///
+    /// # Errors
+    /// When Twilio refuses, or the outcome is unknown.
+    pub async fn leave_service(
+        &self,
+        credentials: &Credentials,
+        service: &MessagingServiceSid,
+        number: &PhoneNumberSid,
+        fence: &Fence,
+    ) -> Result<bool, Trouble> {
+        let url = self.member_url(service, number);
+        let call = Call::new("DeletePhoneNumber", Method::DELETE, url, credentials)
+            .fenced(Some(fence))
+            .accepting(&[204])
+            .beside_the_point();
+        match self.call(call, |_| Ok(true)).await {
+            Err(trouble) if trouble.code == Some(NOT_IN) => Ok(true),
+            Err(trouble) if trouble.class == Class::NotFound => Ok(false),
+            left => left,
+        }
+    }
+
+    /// Whether a number is in a Messaging Service.
+    ///
+    /// # Errors
+    /// When the call failed, or the answer is about another number.
+    pub async fn is_in_service(
+        &self,
+        credentials: &Credentials,
+        service: &MessagingServiceSid,
+        number: &PhoneNumberSid,
+    ) -> Result<bool, Trouble> {
+        let url = self.member_url(service, number);
+        let call = Call::new("FetchPhoneNumber", Method::GET, url, credentials).beside_the_point();
+        match self.call(call, |answer| member(&answer.body, service, number)).await {
+            Ok(()) => Ok(true),
+            Err(trouble) if trouble.class == Class::NotFound || trouble.code == Some(NOT_IN) => Ok(false),
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    fn member_url(&self, service: &MessagingServiceSid, number: &PhoneNumberSid) -> url::Url {
+        self.endpoints().url(Product::Messaging, &format!("{SERVICES}/{service}/PhoneNumbers/{number}"))
     }
 
     /// The numbers in a Messaging Service.
@@ -143,6 +230,27 @@ impl Client {
         let call = Call::new(operation, Method::GET, url, credentials).beside_the_point();
         self.pages_below(path, call, |answer| read(&answer.body)).await
     }
+}
+
+fn member(body: &[u8], service: &MessagingServiceSid, number: &PhoneNumberSid) -> Result<(), String> {
+    let member: WireServiceNumber = wire::decode(body)?;
+    if member.service_sid.0 != service.as_str() {
+        return Err(ANOTHER_SERVICE.to_owned());
+    }
+    if member.sid == *number { Ok(()) } else { Err("it is about another number than the one asked for".to_owned()) }
+}
+
+fn of_account(service: WireService, account: &AccountSid) -> Result<MessagingService, String> {
+    if service.account_sid != *account {
+        return Err("it is about another account: credentials of a parent account list the parent's own".to_owned());
+    }
+    Ok(MessagingService {
+        sid: service.sid,
+        name: service.friendly_name.0,
+        inbound_url: service.inbound_request_url.0,
+        inbound_method: wire::method(&service.inbound_method),
+        on_number: service.use_inbound_webhook_on_number.0.eq_ignore_ascii_case("true"),
+    })
 }
 
 fn rank(registration: &Registration) -> u8 {

@@ -416,6 +416,8 @@ pub(super) struct ServiceNumberPage {
 #[derive(Debug, Deserialize)]
 pub(super) struct WireServiceNumber {
     pub(super) sid: PhoneNumberSid,
+    #[serde(default)]
+    pub(super) service_sid: Text,
 }
 
 /// One page of the US campaigns of a Messaging Service.

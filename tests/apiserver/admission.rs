@@ -82,6 +82,7 @@ fn most() -> Value {
             },
             "candidates": [{"phoneNumber": "+14185550101", "capabilities": ["SMS", "MMS"]}],
             "webhook": {"url": "https://sms.example.com/a", "method": "POST"},
+            "messagingService": {"sid": sid("MG"), "joinedAt": "2026-11-23T00:00:00Z"},
             "monthlyPrice": {"amount": "1.15", "currency": "USD"},
             "smsPrices": {"inbound": "0.0075", "outbound": "0.0079", "currency": "USD"},
             "usage": {
@@ -733,6 +734,7 @@ fn status() -> Vec<Case> {
         ),
         required(".status.webhook", &["url", "method"]),
         field(".status.webhook.method", [json!("GET"), json!("POST")], [("enum", json!("PUT"))]),
+        required(".status.messagingService", &["sid"]),
         required(".status.monthlyPrice", &["amount", "currency"]),
         required(".status.smsPrices", &["inbound", "outbound", "currency"]),
         required(".status.usage", &["month", "smsSent", "smsReceived", "smsCost", "currency", "scope", "asOf"]),

@@ -13,7 +13,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::harness::Outcome;
-use crate::world::{BARE, Options, World, condition, held, is_ready, life, status};
+use crate::world::{BARE, Options, World, condition, held, is_ready, life, reason, status};
 
 const INBOUND: &str = "InboundSms";
 const OUTBOUND: &str = "OutboundSms";
@@ -304,4 +304,50 @@ fn without_the_auth_token_no_webhook_is_tried() -> Outcome {
         assert!(is_ready(&number) && world.webhook.tried().is_empty());
         Ok(())
     })
+}
+
+/// Into a service, into another, out of it, with the real API server: and a service that would swallow messages is not joined.
+#[test]
+fn a_number_goes_into_its_messaging_service_and_out_of_it() -> Outcome {
+    life(looking(), async |world: &mut World| {
+        let swallowing = service(world, &[("FriendlyName", "Swallows")]).await?;
+        let open = [("FriendlyName", "Defers"), ("UseInboundWebhookOnNumber", "true")];
+        let (first, second) = (service(world, &open).await?, service(world, &open).await?);
+        let wanted = |sid: &MessagingServiceSid| json!({"sms": {"messagingServiceSID": sid}});
+        world.create("reception", wanted(&swallowing)).await?;
+        let refused = |number: &ClinicPhoneNumber| reason(number) == "MessagingServiceRefused";
+        let stalled = world.until("reception", "refused", refused).await?;
+        let number = held(&stalled);
+        assert_eq!(told(&stalled, "NumberAcquired").0, "True");
+        assert!(status(&stalled).messaging_service.is_none());
+        let (.., message) = condition(&stalled, "Stalled").ok_or("not stalled")?;
+        assert!(message.contains("Defer to sender's webhook"), "{message}");
+
+        for sid in [&first, &second] {
+            world.edit("reception", wanted(sid)).await?;
+            let there = |number: &ClinicPhoneNumber| {
+                let of = status(number).messaging_service.filter(|of| of.joined_at.is_some());
+                is_ready(number) && of.is_some_and(|of| of.sid == sid.as_str())
+            };
+            world.until("reception", "in its service", there).await?;
+            assert_eq!(members(world, sid).await?, std::slice::from_ref(&number));
+            assert!(!thrown_away(world, &number).await?);
+        }
+        assert!(members(world, &first).await?.is_empty());
+        world.until("reception", "wired", says(INBOUND, "True", "Wired")).await?;
+
+        world.edit("reception", json!({"sms": {"messagingServiceSID": null}})).await?;
+        world.until("reception", "in none", |n| is_ready(n) && status(n).messaging_service.is_none()).await?;
+        assert!(members(world, &second).await?.is_empty());
+        assert_eq!((world.sold(), world.released()), (1, 0));
+        Ok(())
+    })
+}
+
+/// The numbers in a service.
+async fn members(world: &World, service: &MessagingServiceSid) -> Result<Vec<String>, Box<dyn Error>> {
+    let path = format!("/v1/Services/{service}/PhoneNumbers");
+    let all = world.as_owner(&world.account, Method::GET, &path, &[]).await?;
+    let all = all.get("phone_numbers").and_then(Value::as_array).ok_or("no list")?.clone();
+    Ok(all.iter().filter_map(|one| one.get("phone_number")?.as_str().map(str::to_owned)).collect())
 }

@@ -61,6 +61,9 @@ pub fn api_kind(method: &Method, path: &str, body: &[u8]) -> Kind {
 /// The kind of a call of Twilio.
 pub fn twilio_kind(method: &Method, path: &str) -> Kind {
     let name = match (method.as_str(), path) {
+        ("GET", p) if p.starts_with("/v1/Services/") => "service",
+        ("POST", p) if p.starts_with("/v1/Services/") => "join",
+        ("DELETE", p) if p.starts_with("/v1/Services/") => "leave",
         ("GET", p) if p.contains("/AvailablePhoneNumbers") => "search",
         ("GET", p) if p.ends_with("/IncomingPhoneNumbers.json") => "list",
         ("GET", p) if p.contains("/IncomingPhoneNumbers/") => "get",

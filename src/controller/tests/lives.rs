@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use http::Method;
 use serde_json::{Value, json};
 
 use super::fault::{RELEASING, STAMPED};
-use super::world::{WINDOW, World, number, other_mark};
+use super::world::{WEBHOOK, WINDOW, World, account, number, other_mark};
 use crate::api::FORGET_NUMBER;
 use crate::api::v1alpha1::{ClaimOutcome, Origin};
 use crate::domain::{E164, InstallationId};
@@ -114,6 +115,47 @@ fn exact(policy: &str) -> Value {
 fn wired(w: &World) -> bool {
     let row = w.holds("a").and_then(|n| w.row(&n));
     bought(w) && row.is_some_and(|r| r.sms_url == super::world::WEBHOOK)
+}
+
+fn messaging_services(w: &mut World) {
+    for name in ["1", "2"] {
+        let form = [("FriendlyName", name), ("UseInboundWebhookOnNumber", "true")];
+        w.hub.messaging(&account(1), Method::POST, "Services", &form);
+    }
+}
+
+/// The service of this name, and whether the number is in it.
+fn services(w: &World) -> Vec<(String, Vec<Value>)> {
+    let list = |path: &str, key: &str| {
+        let all = w.hub.messaging(&account(1), Method::GET, path, &[]);
+        all[key].as_array().unwrap().clone()
+    };
+    let mut services: Vec<_> = list("Services", "services");
+    services.sort_by_key(|service| service["friendly_name"].to_string());
+    let members = |sid: &str| list(&format!("Services/{sid}/PhoneNumbers"), "phone_numbers");
+    services.iter().map(|service| service["sid"].as_str().unwrap()).map(|sid| (sid.to_owned(), members(sid))).collect()
+}
+
+fn buy_into(w: &mut World, n: usize) {
+    messaging_services(w);
+    let sid = services(w)[n - 1].0.clone();
+    w.apply("a", &json!({"search": search()["search"], "sms": {"webhookURL": WEBHOOK, "messagingServiceSID": sid}}));
+}
+
+fn move_to(w: &mut World, n: Option<usize>) {
+    let sid = n.map(|n| services(w)[n - 1].0.clone());
+    w.edit("a", json!({"sms": {"messagingServiceSID": sid}}));
+}
+
+/// In service, and in this Messaging Service at Twilio as in status.
+fn ready_in(w: &World, n: Option<usize>) -> bool {
+    let told = w.status("a").messaging_service.filter(|told| told.joined_at.is_some()).map(|told| told.sid);
+    let services = services(w);
+    let right = |(at, (sid, numbers)): (usize, &(String, Vec<Value>))| {
+        let wanted = n == Some(at + 1);
+        numbers.len() == usize::from(wanted) && (told.as_ref() == Some(sid)) == wanted
+    };
+    wired(w) && w.status("a").messaging_service.is_some() == n.is_some() && services.iter().enumerate().all(right)
 }
 
 fn none(w: &World, name: &str) -> bool {
@@ -256,6 +298,29 @@ pub fn lives() -> Vec<Life> {
                     bought(w) && w.rows().iter().any(|r| r.sms_url == "https://new.example.com/sms")
                 }),
                 (Do(|w| w.delete("a")), has_retained),
+            ],
+        ),
+        life(
+            "put into a Messaging Service, then into another, then into none",
+            1,
+            vec![
+                (Do(|w| buy_into(w, 1)), |w| ready_in(w, Some(1))),
+                (Do(|w| move_to(w, Some(2))), |w| ready_in(w, Some(2))),
+                (Do(|w| move_to(w, None)), |w| ready_in(w, None)),
+            ],
+        ),
+        life(
+            "put into a Messaging Service, and released",
+            1,
+            vec![
+                (Do(|w| buy_into(w, 1)), |w| ready_in(w, Some(1))),
+                (
+                    Do(|w| {
+                        release_wish(w);
+                        w.delete("a");
+                    }),
+                    has_released,
+                ),
             ],
         ),
         life(

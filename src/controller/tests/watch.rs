@@ -1,6 +1,6 @@
 //! What must never happen, looked at whenever something is sent or written.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +33,8 @@ pub struct Watched {
     releasing: HashMap<String, Moment>,
     /// When a number was recorded.
     recorded: HashMap<String, Moment>,
+    /// Messaging Services that status has told of.
+    services: BTreeSet<String>,
     /// A person takes finalizers off: whatever is lost then is their doing.
     pub by_hand: bool,
     /// Resources that were suspended, by name.
@@ -73,6 +75,12 @@ impl Inner {
             let claim = seen.and_then(|s| s.claim.as_ref());
             claim.map_or((0, 0, None), |c| (c.attempts, c.releasing, c.last_attempt_at.clone()))
         };
+        let services = self
+            .resources()
+            .into_iter()
+            .filter_map(|o| Some(o.status.as_ref()?.messaging_service.as_ref()?.sid.clone()));
+        let services: Vec<_> = services.collect();
+        self.watched.services.extend(services);
         for (uid, seen) in &after {
             let ((attempts, releases, at), (had, had_releases, was)) = (counts(Some(seen)), counts(before.get(uid)));
             if attempts > 0 && (attempts, &at) != (had, &was) {
@@ -191,6 +199,13 @@ impl Hub {
                     ));
                 }
                 self.use_up(stamp, &format!("a release of {number}"));
+            }
+            "join" | "leave" => {
+                let service = request.uri().path().split('/').nth(3).unwrap_or_default().to_owned();
+                let recorded = self.inner().watched.services.contains(&service);
+                if !recorded {
+                    self.violation(format!("{} of {service}, and no status has told of it", kind.name));
+                }
             }
             _ => {}
         }

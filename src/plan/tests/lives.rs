@@ -11,7 +11,7 @@ use crate::api::v1alpha1::{
     SmsManagement,
 };
 use crate::api::{FORGET_NUMBER, REQUESTED_AT};
-use crate::domain::{Class, InstallationId, Moment};
+use crate::domain::{Class, HttpMethod, InstallationId, MessagingService, MessagingServiceSid, Moment};
 use crate::plan::ObjectKey;
 use crate::plan::observed::CredentialsView;
 
@@ -285,6 +285,40 @@ fn awaits(w: &World, numbers: &[u32]) -> bool {
         && w.status("a").candidates_as_of.is_some()
 }
 
+pub fn service(n: u32) -> MessagingServiceSid {
+    MessagingServiceSid::parse(&format!("MG{n:032x}")).unwrap()
+}
+
+/// Two services that leave messages to the number's webhook.
+pub fn open_services(w: &mut World) {
+    for n in [1, 2] {
+        let open = MessagingService {
+            sid: service(n),
+            name: "reminders".to_owned(),
+            inbound_url: String::new(),
+            inbound_method: HttpMethod::POST,
+            on_number: true,
+        };
+        w.twilio.services.insert(service(n), open);
+    }
+}
+
+pub fn buy_into(w: &mut World, n: u32) {
+    open_services(w);
+    let sms = serde_json::json!({"webhookURL": "https://hooks.example.com/sms", "messagingServiceSID": service(n)});
+    w.apply("a", serde_json::json!({"search": search()["search"], "sms": sms}));
+}
+
+pub fn move_to(w: &mut World, n: Option<u32>) {
+    w.edit("a", |o| o.spec.sms.as_mut().unwrap().messaging_service_sid = n.map(|n| service(n).to_string()));
+}
+
+/// In service, and in this Messaging Service at Twilio as in status.
+pub fn ready_in(w: &World, n: Option<u32>) -> bool {
+    let told = w.status("a").messaging_service.filter(|told| told.joined_at.is_some()).map(|told| told.sid);
+    bought(w) && told == n.map(|n| service(n).to_string()) && w.twilio.members.values().cloned().eq(n.map(service))
+}
+
 /// Every life. Each is run without faults here, and with each fault at each step in [`super::faults`].
 pub fn lives() -> Vec<Life> {
     let life = |name, sales, exact, acts| Life { name, acts, sales, exact };
@@ -298,6 +332,36 @@ pub fn lives() -> Vec<Life> {
                 |w| w.apply("a", serde_json::json!({"phoneNumber": number(2).as_str()})),
                 |w| bought(w) && w.holds("a") == Some(number(2)) && w.status("a").origin == Some(Origin::Purchased),
             )],
+        ),
+        life(
+            "put into a Messaging Service, then into another, then into none",
+            1,
+            false,
+            vec![
+                (|w| buy_into(w, 1), |w| ready_in(w, Some(1))),
+                (|w| move_to(w, Some(2)), |w| ready_in(w, Some(2))),
+                (|w| move_to(w, None), |w| ready_in(w, None) && w.status("a").messaging_service.is_none()),
+            ],
+        ),
+        life(
+            "put into a Messaging Service, and released",
+            1,
+            false,
+            vec![
+                (|w| buy_into(w, 1), |w| ready_in(w, Some(1))),
+                (
+                    |w| {
+                        let number = w.holds("a").unwrap();
+                        w.may_release.insert(number.clone());
+                        w.edit("a", |o| {
+                            o.spec.deletion_policy = DeletionPolicy::Release;
+                            o.spec.release_confirmation = Some(number.to_string());
+                        });
+                        w.delete("a");
+                    },
+                    |w| w.gone("a") && w.twilio.releases.len() == 1,
+                ),
+            ],
         ),
         life(
             "adoption of an untagged number",

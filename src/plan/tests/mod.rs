@@ -15,6 +15,7 @@
 mod faults;
 mod guards;
 mod lives;
+mod membership;
 mod pass;
 mod properties;
 mod regressions;

@@ -11,6 +11,7 @@ use crate::api::v1alpha1::{ClaimOutcome, ClinicPhoneNumber};
 use crate::domain::{AccountSid, Class, CountryCode, E164, Field, IncomingNumber, Mark, Meaning, Moment, Trouble};
 use crate::plan::fuse::{self, Admission, Entry, Purpose};
 use crate::plan::observed::{CredentialsView, PricesView, Rival, StampView};
+use crate::plan::reach::{Known, Reach};
 use crate::plan::status;
 use crate::plan::{
     self, AccountList, Claim, Desired, Held, Kind, Memory, ObjectKey, Observed, Plan, Post, Situation, Step, plan,
@@ -80,6 +81,10 @@ pub fn name(step: &Step) -> &'static str {
         Step::Stamp { .. } => "stamp",
         Step::Post(_) => "post",
         Step::Update { .. } => "update",
+        Step::ReadService { .. } => "service",
+        Step::SaveMembership { .. } => "membership",
+        Step::Join { .. } => "join",
+        Step::Leave { .. } => "leave",
         Step::ReadDiscovery => "discovery",
         Step::ReadLedger => "ledger",
         Step::StampRelease { .. } => "stamp release",
@@ -106,7 +111,12 @@ impl Pass {
         let was_suspect = memory.suspect;
         let mut observed = Observed::begin(object.status.as_ref(), memory, world.now.boot, WINDOW);
         observed.stopping = world.processes[process].stopping;
-        observed.reach = crate::plan::reach::Reach::off();
+        observed.reach = Reach::off();
+        if let Some(held) = observed.held.as_ref().filter(|_| world.reads_services) {
+            let twilio = &world.twilio;
+            let service = twilio.members.get(&held.sid).and_then(|sid| twilio.services.get(sid).cloned());
+            observed.reach.service = Known::Read(service);
+        }
         observed.heed(&desired);
         let reserved = &mut world.processes[process].reserved;
         match observed.claim.as_ref().filter(|c| c.stands()) {
@@ -351,6 +361,35 @@ impl Pass {
                     self.observed.learn_update(number, &fields, drift, world.now.boot);
                 }
             }
+            Step::ReadService { service } => {
+                let read = self.told(world, "FetchService", call, |world| {
+                    let none = || super::twilio::trouble("FetchService", Meaning::RefusedOtherwise, Class::NotFound);
+                    world.twilio.services.get(&service).cloned().ok_or_else(none)
+                });
+                if let Some(read) = read {
+                    self.observed.learn_service(service, read);
+                }
+            }
+            Step::SaveMembership { membership, .. } => {
+                self.observed.learn_membership(membership);
+                let (claim, held) = (self.observed.claim.clone(), self.observed.held.clone());
+                self.save(world, claim, held, Some(situation), fault)?;
+            }
+            Step::Join { service, sid } => {
+                self.guard(world, &sid, &[]);
+                self.observed.learn_updating(world.now.boot);
+                let joined = self.told(world, "CreatePhoneNumber", call, |world| world.twilio.join(&service, &sid));
+                if let Some(joined) = joined {
+                    self.observed.learn_joined(joined, world.now.boot);
+                }
+            }
+            Step::Leave { service, sid } => {
+                self.observed.learn_updating(world.now.boot);
+                let left = self.told(world, "DeletePhoneNumber", call, |world| world.twilio.leave(&service, &sid));
+                if let Some(left) = left {
+                    self.observed.learn_left(left);
+                }
+            }
             Step::ReadDiscovery | Step::ReadLedger if world.unread.is_some() => self.observed.unread = world.unread,
             Step::ReadDiscovery => self.observed.crd_stays = Some(world.crd_stays),
             Step::ReadLedger => {
@@ -517,6 +556,27 @@ impl Pass {
                 self.observed.learn_trouble(trouble, until);
                 None
             }
+        }
+    }
+
+    /// One call whose refusal is an answer.
+    fn told<T>(
+        &mut self,
+        world: &mut World,
+        operation: &'static str,
+        fault: Option<CallFault>,
+        call: impl FnOnce(&mut World) -> Result<T, Trouble>,
+    ) -> Option<Result<T, Trouble>> {
+        let refused = |trouble: &Trouble| matches!(trouble.meaning, Meaning::RefusedNumber | Meaning::RefusedOtherwise);
+        let told = self.gated(world, operation, fault, |world, _| Ok(call(world)));
+        let failed = self.observed.trouble.as_ref().map(|(trouble, _)| trouble).filter(|t| refused(t)).cloned();
+        match (told, failed) {
+            (Some(told), _) => Some(told),
+            (None, Some(trouble)) => {
+                self.observed.trouble = None;
+                Some(Err(trouble))
+            }
+            (None, None) => None,
         }
     }
 

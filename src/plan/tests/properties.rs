@@ -11,16 +11,17 @@ use super::world::{WINDOW, World, account, credentials, key, number, search};
 use crate::api::conditions::ConditionType;
 use crate::api::v1alpha1::{AdoptionPolicy, ClaimOutcome, DeletionPolicy, Origin};
 use crate::domain::{
-    AvailableNumber, Capabilities, Class, CountryCode, Currency, IncomingNumber, InstallationId, Meaning, Moment,
-    Money, Now, NumberPrices, NumberType,
+    AvailableNumber, Capabilities, Class, CountryCode, Currency, HttpMethod, IncomingNumber, InstallationId, Meaning,
+    MessagingService, MessagingServiceSid, Moment, Money, Now, NumberPrices, NumberType,
 };
 use crate::plan::desired::{Defaults, Desired, Limit, SpecProblem};
 use crate::plan::fuse::Admission;
 use crate::plan::observed::{Checked, CredentialsView, PricesView, Rival, StampView};
-use crate::plan::reach::Reach;
+use crate::plan::reach::{Known, Reach};
 use crate::plan::refusal::Refusal;
 use crate::plan::{
-    AccountList, Claim, Held, Kind, Memory, ObjectKey, Observed, Plan, Post, Situation, Step, plan, remember,
+    AccountList, Claim, Held, Kind, Membership, Memory, ObjectKey, Observed, Plan, Post, Situation, Step, plan,
+    remember,
 };
 
 /// Choices, drawn one after the other from random bytes.
@@ -99,6 +100,20 @@ fn country(code: &str) -> CountryCode {
     CountryCode::parse(code).unwrap()
 }
 
+fn service(c: &mut Choices<'_>) -> MessagingServiceSid {
+    MessagingServiceSid::parse(&format!("MG{:032x}", c.of(2))).unwrap()
+}
+
+fn messaging_service(c: &mut Choices<'_>) -> MessagingService {
+    MessagingService {
+        sid: service(c),
+        name: String::new(),
+        inbound_url: c.one(&["", "https://hooks.example.com/sms", "https://x.example.com"]).to_owned(),
+        inbound_method: HttpMethod::POST,
+        on_number: c.yes(),
+    }
+}
+
 fn desired(c: &mut Choices<'_>, world: &World) -> Desired {
     let mut w = world.clone();
     let mut spec = search();
@@ -131,6 +146,7 @@ fn desired(c: &mut Choices<'_>, world: &World) -> Desired {
         if c.rarely() {
             wish.searches.clear();
         }
+        wish.messaging_service = (c.of(3) == 0).then(|| service(c));
     }
     if c.rarely() {
         desired.wish = Err(SpecProblem { field: "spec", problem: "odd".into() });
@@ -170,6 +186,8 @@ fn observed(c: &mut Choices<'_>, desired: &Desired, world: &World) -> Observed {
         origin: c.one(&[Origin::Purchased, Origin::Adopted]),
         acquired_at: None,
     });
+    o.membership = (o.held.is_some() && c.yes())
+        .then(|| Membership { service: service(c), since: c.yes().then_some(world.now.wall) });
     o.reported.generation = Some(i64::from(c.of(2)) + 1);
     o.reported.ready = c.yes();
     o.reported.lost = c.rarely();
@@ -249,6 +267,17 @@ fn observed(c: &mut Choices<'_>, desired: &Desired, world: &World) -> Observed {
         2 => o.trouble = Some((fault, c.yes().then(|| c.moment()))),
         _ => {}
     }
+    let refused = || trouble("CreatePhoneNumber", Meaning::RefusedOtherwise, Class::InvalidRequest);
+    let answer = |c: &mut Choices<'_>| (c.of(3) == 0).then(|| if c.yes() { Ok(()) } else { Err(refused()) });
+    (o.messaging.joined, o.messaging.left) = (answer(c), answer(c));
+    o.messaging.service =
+        c.yes().then(|| (service(c), if c.yes() { Ok(messaging_service(c)) } else { Err(refused()) }));
+    o.reach.service = match c.of(4) {
+        0 => Known::Read(None),
+        1 => Known::Read(Some(messaging_service(c))),
+        2 => Known::Off,
+        _ => Known::Unread,
+    };
     o.updated = c.rarely();
     o.crd_stays = c.one(&[None, Some(true), Some(true), Some(false)]);
     o.ledger_read = c.yes();
@@ -352,6 +381,18 @@ fn check(desired: &Desired, o: &Observed, now: Now) -> Result<(), TestCaseError>
             prop_assert!(seen.mark().is_none_or(|m| desired.is_mine(&m)), "a foreign tag is not written to");
             prop_assert!(!desired.suspend && !desired.deleting && !o.stopping);
         }
+        Step::Join { service, sid } => {
+            let seen = o.number.as_ref().filter(|n| n.sid == sid).unwrap();
+            prop_assert!(seen.mark().is_none_or(|m| desired.is_mine(&m)), "somebody else's number");
+            prop_assert!(!desired.suspend && !desired.deleting && !o.stopping);
+            prop_assert_eq!(desired.wish.as_ref().unwrap().messaging_service.as_ref(), Some(&service));
+            prop_assert_eq!(o.membership.as_ref().map(|m| &m.service), Some(&service), "not recorded before");
+        }
+        Step::Leave { service, .. } => {
+            prop_assert!(!desired.suspend || desired.deleting);
+            prop_assert!(!o.stopping);
+            prop_assert_eq!(o.membership.as_ref().map(|m| &m.service), Some(&service), "another service");
+        }
         Step::RemoveFinalizer { .. } => {
             prop_assert!(desired.deleting);
             let open = o.claim.as_ref().is_some_and(Claim::unsettled) && o.held.is_none() && o.corrupt.is_none();
@@ -394,6 +435,8 @@ fn check(desired: &Desired, o: &Observed, now: Now) -> Result<(), TestCaseError>
         | Step::NoteClaims
         | Step::LookAtRivals { .. }
         | Step::LookAtOwners
+        | Step::ReadService { .. }
+        | Step::SaveMembership { .. }
         | Step::ReadDiscovery
         | Step::ReadLedger => {}
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::lives::{lives, until};
+use super::lives::{buy_into, lives, service, until};
 use super::twilio::CallFault;
 use super::world::{World, key, search};
 use crate::api::REQUESTED_AT;
@@ -42,6 +42,7 @@ fn promised(kind: Kind) -> Shown {
         Kind::RegulatoryDataRequired => (false, false, true, "RegulatoryDataRequired", FAILED),
         Kind::NumberLost => (false, false, true, "NumberLost", FAILED),
         Kind::DriftContested => (false, false, true, "DriftContested", FAILED),
+        Kind::MessagingServiceRefused => (false, false, true, "MessagingServiceRefused", FAILED),
         Kind::InvalidSpec => (false, false, true, "InvalidSpec", FAILED),
         Kind::DeletionResolving => (false, true, false, "ResolvingPurchase", ENDING),
         Kind::ConfirmationRequired => (false, true, false, "ConfirmationRequired", ENDING),
@@ -137,6 +138,11 @@ fn more() -> Vec<World> {
     invalid.apply("a", serde_json::json!({"sms": {}, "search": {"country": "CA", "areaCodes": ["418"]}}));
     until(&mut invalid, |w| w.reason("a") == "InvalidSpec").unwrap();
     worlds.push(invalid);
+    let mut unjoined = World::new();
+    buy_into(&mut unjoined, 1);
+    unjoined.twilio.full = Some(service(1));
+    until(&mut unjoined, |w| w.reason("a") == "MessagingServiceRefused").unwrap();
+    worlds.push(unjoined);
     let mut contested = World::new();
     contested.apply("a", search());
     until(&mut contested, |w| w.ready("a")).unwrap();

@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 
 use crate::domain::{
     AccountSid, AvailableNumber, Capabilities, Class, Currency, E164, Field, HttpMethod, IncomingNumber, Meaning,
-    Moment, Now, NumberPrices, NumberType, PhoneNumberSid, Purchase, Trouble,
+    MessagingService, MessagingServiceSid, Moment, Now, NumberPrices, NumberType, PhoneNumberSid, Purchase, Trouble,
 };
 
 /// What a faulty call meets.
@@ -79,6 +79,14 @@ pub struct Twilio {
     /// Takes every update, and another program sets `SmsUrl` back before it is answered.
     pub keeps_sms_url: bool,
     pub made: u32,
+    /// The Messaging Services of the account.
+    pub services: BTreeMap<MessagingServiceSid, MessagingService>,
+    /// Which number is in which of them.
+    pub members: BTreeMap<PhoneNumberSid, MessagingServiceSid>,
+    /// Refuses to take any number out of a service.
+    pub keeps_members: bool,
+    /// A service that takes no more numbers.
+    pub full: Option<MessagingServiceSid>,
 }
 
 pub fn sid(n: u32) -> PhoneNumberSid {
@@ -150,6 +158,36 @@ pub fn incoming(n: u32, account: &AccountSid, number: &E164, label: &str) -> Inc
 }
 
 impl Twilio {
+    /// A number is put into a service.
+    ///
+    /// # Errors
+    /// As Twilio refuses it.
+    pub fn join(&mut self, service: &MessagingServiceSid, sid: &PhoneNumberSid) -> Result<(), Trouble> {
+        let refused = |class| Err(trouble("CreatePhoneNumber", Meaning::RefusedOtherwise, class));
+        match self.members.get(sid) {
+            _ if !self.services.contains_key(service) => refused(Class::NotFound),
+            Some(in_it) if in_it == service => Ok(()),
+            Some(_) => refused(Class::InvalidRequest),
+            None if self.full.as_ref() == Some(service) => refused(Class::InvalidRequest),
+            None => {
+                self.members.insert(sid.clone(), service.clone());
+                Ok(())
+            }
+        }
+    }
+
+    /// A number is taken out of a service; where it is not in it, nothing happens.
+    ///
+    /// # Errors
+    /// As Twilio refuses it.
+    pub fn leave(&mut self, service: &MessagingServiceSid, sid: &PhoneNumberSid) -> Result<(), Trouble> {
+        if self.keeps_members {
+            return Err(trouble("DeletePhoneNumber", Meaning::RefusedOtherwise, Class::InvalidRequest));
+        }
+        self.members.retain(|number, in_it| number != sid || in_it != service);
+        Ok(())
+    }
+
     /// Puts a number into an account, as a person would.
     pub fn give(&mut self, account: &AccountSid, number: &E164, label: &str, now: Now) -> PhoneNumberSid {
         self.made += 1;

@@ -65,6 +65,8 @@ pub struct World {
     pub defaults: Defaults,
     pub limit: u32,
     pub crd_stays: bool,
+    /// Whether the account's Messaging Services are read beside the passes.
+    pub reads_services: bool,
     /// What the API server does not tell before a release.
     pub unread: Option<&'static str>,
     /// Writes that took effect, by what they were.
@@ -157,6 +159,7 @@ impl World {
             },
             limit: 30,
             crd_stays: true,
+            reads_services: false,
             unread: None,
             writes: BTreeMap::new(),
             stamps: HashSet::new(),

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::domain::{AddressSid, BundleSid, Capability, Field, IdentitySid};
+use crate::domain::{AddressSid, BundleSid, Capability, Field, IdentitySid, MessagingServiceSid};
 
 const BASE: &str = "https://api.twilio.com/2010-04-01/Accounts/AC00000000000000000000000000000000";
 
@@ -508,4 +508,83 @@ async fn more_messages_than_are_counted_are_told_and_not_half_counted() {
     let told = script.client().messages(&canary_token(), &number, Way::Sent, "2026-11-01".parse().unwrap()).await;
     assert!(told.unwrap_err().to_string().contains("20000 messages"));
     assert_eq!(script.asked().len(), 20);
+}
+
+const MESSAGING: &str = "https://messaging.twilio.com/v1/Services/MG00000000000000000000000000000001";
+
+fn service_sid() -> MessagingServiceSid {
+    MessagingServiceSid::parse(&format!("MG{:032x}", 1)).unwrap()
+}
+
+fn refusal(status: u16, code: u32) -> Scripted {
+    answer(status, json!({"code": code, "message": "no", "more_info": "", "status": status}).to_string())
+}
+
+#[tokio::test]
+async fn a_messaging_service_is_read_and_has_to_be_the_one_that_was_asked_for() {
+    let service = json!({
+        "sid": service_sid(), "account_sid": account(), "friendly_name": "Reminders", "inbound_request_url": null,
+        "inbound_method": "GET", "use_inbound_webhook_on_number": true,
+    });
+    let script = Script::of([answer(200, service.to_string())]);
+    let read = script.client().messaging_service(&canary_token(), &service_sid()).await.unwrap();
+    assert_eq!(script.target(), format!("GET {MESSAGING}"));
+    assert_eq!((read.inbound_url.as_str(), read.inbound_method, read.on_number), ("", HttpMethod::GET, true));
+    for (field, value) in [("sid", format!("MG{:032x}", 2)), ("account_sid", format!("AC{:032x}", 2))] {
+        let mut other = service.clone();
+        other[field] = value.into();
+        let script = Script::of([answer(200, other.to_string())]);
+        let told = script.client().messaging_service(&canary_token(), &service_sid()).await.unwrap_err();
+        assert_eq!(told.meaning, Meaning::Ambiguous, "{field}");
+    }
+    let told = Script::of([not_found()]).client().messaging_service(&canary_token(), &service_sid()).await.unwrap_err();
+    assert_eq!((told.meaning, told.class), (Meaning::RefusedOtherwise, Class::NotFound));
+}
+
+#[tokio::test]
+async fn a_number_is_put_into_a_service_once_and_taken_out_of_it_again() {
+    let member = json!({"sid": number_sid(), "service_sid": service_sid(), "account_sid": account()}).to_string();
+    let of = |field: &str, value: &str| {
+        let mut other: serde_json::Value = serde_json::from_str(&member).unwrap();
+        other[field] = value.into();
+        other.to_string()
+    };
+    // (the answer, whether the number is in the service then; None: nobody knows)
+    let table = [
+        (answer(201, member.clone()), Some(true)),
+        (answer(200, member.clone()), Some(true)),
+        (refusal(409, 21_710), Some(true)),
+        (refusal(409, 21_712), Some(false)),
+        (refusal(400, 21_714), Some(false)),
+        (refusal(400, 21_715), Some(false)),
+        (not_found(), Some(false)),
+        (answer(201, of("service_sid", "MG0")), None),
+        (answer(201, of("sid", &format!("PN{:032x}", 9))), None),
+        (answer(500, String::new()), None),
+    ];
+    for (answer, ends) in table {
+        let script = Script::of([answer]);
+        let joined = script.client().join_service(&canary_token(), &service_sid(), &number_sid(), &open_fence()).await;
+        assert_eq!(script.target(), format!("POST {MESSAGING}/PhoneNumbers"));
+        let form = format!("PhoneNumberSid={}", number_sid());
+        assert_eq!(script.asked()[0].body(), form.as_bytes());
+        match joined {
+            Ok(()) => assert_eq!(ends, Some(true)),
+            Err(told) if told.meaning == Meaning::RefusedOtherwise => assert_eq!(ends, Some(false), "{told}"),
+            Err(told) => assert_eq!((ends, told.meaning), (None, Meaning::Ambiguous), "{told}"),
+        }
+    }
+    for (answer, out) in [(answer(204, ""), true), (refusal(404, 21_711), true), (not_found(), false)] {
+        let script = Script::of([answer]);
+        let left = script.client().leave_service(&canary_token(), &service_sid(), &number_sid(), &open_fence()).await;
+        assert_eq!(script.target(), format!("DELETE {MESSAGING}/PhoneNumbers/{}", number_sid()));
+        assert_eq!(left.unwrap(), out);
+    }
+    for (answer, there) in [(answer(200, member), true), (not_found(), false)] {
+        let script = Script::of([answer]);
+        assert_eq!(script.client().is_in_service(&canary_token(), &service_sid(), &number_sid()).await.unwrap(), there);
+    }
+    let script = Script::of([]);
+    let told = script.client().join_service(&canary_token(), &service_sid(), &number_sid(), &closed_fence()).await;
+    assert_eq!((told.unwrap_err().meaning, script.asked().len()), (Meaning::NotSent, 0));
 }

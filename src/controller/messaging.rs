@@ -1,0 +1,114 @@
+//! Puts a number into a Messaging Service and takes it out: the steps of `plan::membership`.
+//!
+//! A refusal is folded in as an answer, where the number itself is served by it all the same; everything else is the pass's
+//! trouble, as with every call.
+
+use crate::clock::Fence;
+use crate::domain::{Class, Meaning, MessagingServiceSid, PhoneNumberSid, Trouble};
+use crate::plan::{Rule, holds};
+use crate::twilio::Credentials;
+
+use super::accounts::Lane;
+use super::error::Error;
+use super::execute::Flow;
+use super::pass::Pass;
+use super::reach;
+
+impl Pass<'_> {
+    pub(super) async fn read_service(&mut self, service: MessagingServiceSid) -> Result<Flow, Error> {
+        let twilio = self.context.twilio.clone();
+        let answer =
+            self.asked(false, async |credentials, _| twilio.messaging_service(credentials, &service).await).await?;
+        Ok(self.folded(answer, |pass, read| pass.observed.learn_service(service.clone(), read)))
+    }
+
+    pub(super) async fn join(&mut self, service: &MessagingServiceSid, sid: &PhoneNumberSid) -> Result<Flow, Error> {
+        let twilio = self.context.twilio.clone();
+        let answer = self
+            .asked(true, async |credentials, fence| twilio.join_service(credentials, service, sid, fence).await)
+            .await?;
+        Ok(self.folded(answer, |pass, joined| {
+            let now = pass.context.now().boot;
+            pass.moved();
+            pass.observed.learn_joined(joined, now);
+        }))
+    }
+
+    pub(super) async fn leave(&mut self, service: &MessagingServiceSid, sid: &PhoneNumberSid) -> Result<Flow, Error> {
+        let twilio = self.context.twilio.clone();
+        let answer = self
+            .asked(true, async |credentials, fence| {
+                match twilio.leave_service(credentials, service, sid, fence).await {
+                    // Good credentials, and a moment ago the number was there: twice not found is not there.
+                    Ok(false) if twilio.is_in_service(credentials, service, sid).await? => Err(disagreeing()),
+                    left => left.map(drop),
+                }
+            })
+            .await?;
+        Ok(self.folded(answer, |pass, left| {
+            pass.moved();
+            pass.observed.learn_left(left);
+        }))
+    }
+
+    /// What was read of the account's services is of before.
+    fn moved(&self) {
+        if let Some(held) = &self.observed.held {
+            reach::outdated(self.context, &held.account);
+        }
+    }
+
+    /// One call, when the gate lets it through; what it writes rests on the pass's last look at the number.
+    async fn asked<T>(
+        &mut self,
+        writes: bool,
+        request: impl AsyncFnOnce(&Credentials, &Fence) -> Result<T, Trouble>,
+    ) -> Result<Result<Option<Result<T, Trouble>>, Flow>, Error> {
+        let (credentials, account, fingerprint) = self.credentials()?;
+        let context = self.context;
+        let permit = match context.accounts.admit(&account, &fingerprint, Lane::Change, context.now().boot) {
+            Ok(permit) => permit,
+            Err(closed) => return Ok(Err(self.closed(closed))),
+        };
+        let since = if holds(Rule::SendFence) { self.looked_at } else { context.now().boot };
+        let fence = Fence::new(context.clock.clone(), since.after(context.settings.send_within));
+        if writes {
+            self.observed.learn_updating(context.now().boot);
+        }
+        let result = request(&credentials, &fence).await;
+        drop(permit);
+        let refused = |trouble: &Trouble| matches!(trouble.meaning, Meaning::RefusedNumber | Meaning::RefusedOtherwise);
+        Ok(Ok(match result {
+            Err(trouble) if refused(&trouble) => Some(Err(trouble)),
+            other => self.ended(&account, &fingerprint, other).map(Ok),
+        }))
+    }
+
+    fn folded<T>(
+        &mut self,
+        answer: Result<Option<Result<T, Trouble>>, Flow>,
+        learn: impl FnOnce(&mut Self, Result<T, Trouble>),
+    ) -> Flow {
+        match answer {
+            Err(flow) => return flow,
+            Ok(Some(told)) => learn(self, told),
+            Ok(None) => {}
+        }
+        Flow::On
+    }
+}
+
+/// Twilio knew nothing of a number in a service when it was to be taken out, and knows it a moment later.
+fn disagreeing() -> Trouble {
+    Trouble {
+        operation: "DeletePhoneNumber",
+        meaning: Meaning::Ambiguous,
+        class: Class::Unavailable,
+        http_status: None,
+        code: None,
+        detail: "Twilio's answers about the number in its Messaging Service disagree".to_owned(),
+        remedy: String::new(),
+        retry_after: None,
+        request_id: None,
+    }
+}
