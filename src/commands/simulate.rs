@@ -11,7 +11,7 @@ use url::Url;
 
 use super::listen;
 use crate::clock::SharedClock;
-use crate::simulator::{AccountSpec, Behaviour, Settings, Simulator};
+use crate::simulator::{AccountSpec, Behaviour, Recorder, Settings, Simulator};
 
 /// Runs a simulated Twilio: nothing is bought, nothing costs anything.
 #[derive(Debug, Clone, clap::Args)]
@@ -34,6 +34,9 @@ pub struct SimulateArgs {
     /// File that keeps the state over restarts
     #[arg(long, env = "CPN_SIM_STATE", value_name = "FILE")]
     pub state: Option<PathBuf>,
+    /// Folder to write exchanges into that differ from one another, for tests of the simulator itself
+    #[arg(long, env = "CPN_SIM_RECORD", value_name = "DIR")]
+    pub record: Option<PathBuf>,
     /// Listen on an address that other machines can reach
     #[arg(long, env = "CPN_SIM_ALLOW_REMOTE")]
     pub allow_remote: bool,
@@ -58,6 +61,8 @@ fn read_accounts(text: &str) -> anyhow::Result<Vec<AccountSpec>> {
 
 fn build(args: &SimulateArgs, clock: SharedClock) -> anyhow::Result<Simulator> {
     let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    let recorder =
+        args.record.as_deref().map(|folder| Recorder::into(folder).with_context(|| folder.display().to_string()));
     let settings = Settings {
         behaviour: Behaviour {
             latency_ms: millis(args.latency),
@@ -66,6 +71,7 @@ fn build(args: &SimulateArgs, clock: SharedClock) -> anyhow::Result<Simulator> {
         },
         any_account: args.accounts.is_none(),
         deliver_to: args.deliver_to.clone(),
+        record: recorder.transpose()?,
     };
     let shown = |path: &Path| path.display().to_string();
     let simulator = match &args.state {

@@ -52,8 +52,12 @@ fn signed(inbox: &Inbox, message: &Message<'_>, received: &ReceivedMessage) {
     let is = |wanted: &[u8]| message.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
     let post = message.first.starts_with("POST ");
     let kinds = message.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"content-type"));
-    let form = kinds.clone().next().is_some_and(|(_, kind)| kind.starts_with(b"application/x-www-form-urlencoded"));
-    if (post && !form && !message.body.is_empty()) || is(b"x-twilio-signature") {
+    let form = kinds
+        .clone()
+        .next()
+        .is_some_and(|(_, kind)| kind.to_ascii_lowercase().starts_with(b"application/x-www-form-urlencoded"));
+    let digest = !message.body.is_empty() || signature::has_digest(&received.url);
+    if (post && !form && digest) || is(b"x-twilio-signature") {
         return;
     }
     let params: Vec<(String, String)> =

@@ -131,7 +131,11 @@ async fn webhook(State(inbox): State<Inbox>, request: http::Request<Body>) -> ht
     let Ok(body) = axum::body::to_bytes(body, MAX_BODY).await else {
         return answer(StatusCode::PAYLOAD_TOO_LARGE, "");
     };
-    let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    // As UTF-8 and not as ASCII alone: a webhook's URL may have letters.
+    let header = |name: &str| {
+        let bytes = parts.headers.get(name).map(HeaderValue::as_bytes);
+        bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+    };
     let url = match header("x-forwarded-url") {
         "" => {
             let scheme = Some(header("x-forwarded-proto")).filter(|scheme| !scheme.is_empty()).unwrap_or("http");
@@ -141,10 +145,11 @@ async fn webhook(State(inbox): State<Inbox>, request: http::Request<Body>) -> ht
         // Anybody can send this header, but only who has the token can sign what it says.
         forwarded => forwarded.to_owned(),
     };
-    let is_form = header("content-type").starts_with("application/x-www-form-urlencoded");
+    let is_form = header("content-type").to_ascii_lowercase().starts_with("application/x-www-form-urlencoded");
     let pairs = |bytes: &[u8]| -> Vec<(String, String)> { form_urlencoded::parse(bytes).into_owned().collect() };
     let form = if parts.method == Method::POST && is_form { pairs(&body) } else { Vec::new() };
-    let query = pairs(parts.uri.query().unwrap_or_default().as_bytes());
+    // Of the URL that is signed: what else the request has in its query is anybody's word.
+    let query = pairs(url.split_once('?').map_or("", |(_, query)| query).as_bytes());
     let value = |name: &str| {
         let found = form.iter().chain(&query).find(|(key, _)| key == name);
         found.map(|(_, value)| value.chars().take(KEPT_TEXT).collect::<String>()).unwrap_or_default()
@@ -153,7 +158,9 @@ async fn webhook(State(inbox): State<Inbox>, request: http::Request<Body>) -> ht
     let signature = header("x-twilio-signature");
     let signature_valid = match inbox.token(&account_sid).await {
         None => false,
-        Some(token) if parts.method == Method::POST && !is_form && !body.is_empty() => {
+        Some(token)
+            if parts.method == Method::POST && !is_form && (!body.is_empty() || signature::has_digest(&url)) =>
+        {
             signature::verify_body(&url, &body, signature, token.expose_secret())
         }
         Some(token) => signature::verify(&url, &form, signature, token.expose_secret()),

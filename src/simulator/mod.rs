@@ -5,7 +5,7 @@
 //! (messages to webhooks), `store` (a file that survives restarts) and `serve` (a socket that can be cut). [`inbox`] is
 //! a sample endpoint for those messages. What is assumed about Twilio stands in `docs/simulator.md`.
 //!
-//! Not simulated: Messaging Services, 10DLC, voice, XML.
+//! Not simulated: registration with carriers, voice, XML.
 
 mod control;
 mod faults;
@@ -13,6 +13,7 @@ mod inbound;
 pub mod inbox;
 mod numbers;
 mod plan;
+mod record;
 mod records;
 mod routes;
 mod search;
@@ -43,6 +44,7 @@ use crate::domain::AccountSid;
 pub use faults::{Fault, FaultMatch, FaultSpec};
 use faults::{Faults, Subject};
 pub use inbound::{Delivery, InboundMessage};
+pub use record::Recorder;
 use routes::{Operation, Route};
 pub use services::Compliance;
 pub use state::{
@@ -63,11 +65,13 @@ pub struct Settings {
     pub any_account: bool,
     /// Where inbound messages really go, whatever host the webhook names.
     pub deliver_to: Option<Url>,
+    /// Writes down what is asked and answered.
+    pub record: Option<Recorder>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { behaviour: Behaviour::default(), any_account: true, deliver_to: None }
+        Self { behaviour: Behaviour::default(), any_account: true, deliver_to: None, record: None }
     }
 }
 
@@ -88,6 +92,7 @@ pub struct Simulator {
 struct Shared {
     clock: SharedClock,
     deliver_to: Option<Url>,
+    record: Option<Recorder>,
     clients: inbound::Clients,
     in_flight: AtomicU64,
     inner: Mutex<Inner>,
@@ -111,7 +116,7 @@ impl Simulator {
     /// A simulator that forgets everything when it is dropped.
     pub fn new(settings: Settings, clock: SharedClock) -> Self {
         let world = World::new(settings.behaviour, settings.any_account);
-        Self::with(settings.deliver_to, clock, None, world)
+        Self::with(settings, clock, None, world)
     }
 
     /// A simulator whose state is kept in a file. What `PUT settings` set is part of that state and wins over
@@ -122,14 +127,15 @@ impl Simulator {
     pub fn open(settings: Settings, clock: SharedClock, path: &Path) -> std::io::Result<Self> {
         let mut world = World::new(settings.behaviour, settings.any_account);
         let store = Store::open(path, &mut world)?;
-        Ok(Self::with(settings.deliver_to, clock, Some(store), world))
+        Ok(Self::with(settings, clock, Some(store), world))
     }
 
-    fn with(deliver_to: Option<Url>, clock: SharedClock, store: Option<Store>, world: World) -> Self {
+    fn with(settings: Settings, clock: SharedClock, store: Option<Store>, world: World) -> Self {
         Self {
             shared: Arc::new(Shared {
                 clock,
-                deliver_to,
+                deliver_to: settings.deliver_to,
+                record: settings.record,
                 clients: inbound::Clients::default(),
                 in_flight: AtomicU64::new(0),
                 inner: Mutex::new(Inner { world, store }),
@@ -235,6 +241,9 @@ impl Simulator {
                 error.into()
             }
         };
+        if let Some(recorder) = &self.shared.record {
+            recorder.note(request, &route.operation.id(), &answer);
+        }
         self.reply(answer)
     }
 

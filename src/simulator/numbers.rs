@@ -110,6 +110,14 @@ fn set_fields(number: &mut Number, params: &Params) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// The paths that have the kind of number in them do not have it in their answers.
+fn of_kind(mut resource: Value, kind: Option<Kind>) -> Value {
+    if let (Some(fields), Some(_)) = (resource.as_object_mut(), kind) {
+        fields.remove("type");
+    }
+    resource
+}
+
 fn resource(number: &Number) -> Value {
     // Unset comes back as "" for some fields and as null for others, as in the real samples.
     let text = |name: &str| Value::from(number.field(name));
@@ -179,7 +187,7 @@ pub(super) fn list(world: &World, asked: &Asked<'_>, kind: Option<Kind>) -> Resu
     };
     let shown: Vec<&Number> = held.iter().take(page.size).copied().collect();
     let more = if held.len() > page.size { shown.last().map(|number| number.seq) } else { None };
-    let items = shown.into_iter().map(resource).collect();
+    let items = shown.into_iter().map(|number| of_kind(resource(number), kind)).collect();
     Ok(Answer::ok(page.envelope(&asked.request.path, params, "incoming_phone_numbers", items, more)))
 }
 
@@ -225,7 +233,7 @@ pub(super) fn buy(world: &mut World, asked: &Asked<'_>, kind: Option<Kind>) -> R
         sid: number.sid.clone(),
         friendly_name: number.friendly_name.clone(),
     };
-    let answer = Answer::created(resource(&number));
+    let answer = Answer::created(of_kind(resource(&number), kind));
     world.apply(Change::Number(Box::new(number)));
     world.apply(Change::Sold(entry));
     Ok(answer)

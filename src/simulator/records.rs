@@ -8,10 +8,8 @@ use super::plan;
 use super::routes::Asked;
 use super::state::{AccountStatus, AccountType, Change, Direction, Message, Tally, World};
 use super::stock;
-use super::wire::{Answer, ApiError, Page, rfc2822};
-use crate::domain::{AccountSid, E164, MessageSid};
-
-const PRICING: &str = "https://pricing.twilio.com/v1";
+use super::wire::{Answer, ApiError, Page, rfc2822, with};
+use crate::domain::{AccountSid, E164, MessageSid, MessagingServiceSid};
 
 /// The parameters of `POST Messages.json`.
 pub(super) const MESSAGE_PARAMETERS: &[&str] = &[
@@ -28,6 +26,7 @@ pub(super) const MESSAGE_PARAMETERS: &[&str] = &[
     "SmartEncoded",
     "PersistentAction",
     "TrafficType",
+    "MessageIntent",
     "ShortenUrls",
     "ScheduleType",
     "SendAt",
@@ -40,6 +39,30 @@ pub(super) const MESSAGE_PARAMETERS: &[&str] = &[
     "Body",
     "MediaUrl",
     "ContentSid",
+];
+
+/// What an account has, most of which is not simulated.
+const SUBRESOURCES: &[(&str, &str)] = &[
+    ("addresses", "Addresses"),
+    ("applications", "Applications"),
+    ("authorized_connect_apps", "AuthorizedConnectApps"),
+    ("available_phone_numbers", "AvailablePhoneNumbers"),
+    ("balance", "Balance"),
+    ("calls", "Calls"),
+    ("conferences", "Conferences"),
+    ("connect_apps", "ConnectApps"),
+    ("incoming_phone_numbers", "IncomingPhoneNumbers"),
+    ("keys", "Keys"),
+    ("messages", "Messages"),
+    ("notifications", "Notifications"),
+    ("outgoing_caller_ids", "OutgoingCallerIds"),
+    ("queues", "Queues"),
+    ("recordings", "Recordings"),
+    ("short_codes", "SMS/ShortCodes"),
+    ("signing_keys", "SigningKeys"),
+    ("sip", "SIP"),
+    ("transcriptions", "Transcriptions"),
+    ("usage", "Usage"),
 ];
 
 /// `GET Accounts/{sid}.json`. Has the auth token in clear, as the real one: clients must not log it.
@@ -65,13 +88,10 @@ pub(super) fn account(world: &World, asked: &Asked<'_>) -> Result<Answer, ApiErr
         "date_created": rfc2822(account.created),
         "date_updated": rfc2822(account.updated),
         "uri": format!("{base}.json"),
-        "subresource_uris": {
-            "available_phone_numbers": format!("{base}/AvailablePhoneNumbers.json"),
-            "balance": format!("{base}/Balance.json"),
-            "incoming_phone_numbers": format!("{base}/IncomingPhoneNumbers.json"),
-            "messages": format!("{base}/Messages.json"),
-            "usage": format!("{base}/Usage.json"),
-        },
+        "subresource_uris": SUBRESOURCES
+            .iter()
+            .map(|(name, path)| ((*name).to_owned(), format!("{base}/{path}.json").into()))
+            .collect::<serde_json::Map<_, Value>>(),
     })))
 }
 
@@ -85,13 +105,18 @@ pub(super) fn balance(world: &World, asked: &Asked<'_>) -> Result<Answer, ApiErr
 
 fn message_resource(message: &Message, currency: &str, just_sent: bool) -> Value {
     let base = format!("/2010-04-01/Accounts/{}/Messages/{}", message.account_sid, message.sid);
+    // Through a Messaging Service: the sender, and with it the cut into parts, comes later.
+    let unchosen = just_sent && message.messaging_service_sid.is_some();
     let (status, price, unit) = match message.direction {
         Direction::Inbound => ("received", Value::from(negative(&message.price)), Value::from(currency)),
         // Billed when it is sent, which is after the answer.
+        Direction::OutboundApi if unchosen => ("accepted", Value::Null, Value::Null),
         Direction::OutboundApi if just_sent => ("queued", Value::Null, Value::Null),
         Direction::OutboundApi => ("delivered", Value::from(negative(&message.price)), Value::from(currency)),
     };
     let at = rfc2822(message.at);
+    let feedback = (!just_sent).then(|| ("feedback", format!("{base}/Feedback.json").into()));
+    let subresources = with(json!({"media": format!("{base}/Media.json")}), feedback);
     json!({
         "sid": message.sid.as_str(),
         "account_sid": message.account_sid.as_str(),
@@ -106,15 +131,16 @@ fn message_resource(message: &Message, currency: &str, just_sent: bool) -> Value
         },
         "error_code": null,
         "error_message": null,
-        "from": message.from,
+        // Sent through a service: there is none until a sender is chosen.
+        "from": if message.from.is_empty() { Value::Null } else { message.from.as_str().into() },
         "to": message.to,
         "messaging_service_sid": message.messaging_service_sid,
         "num_media": "0",
-        "num_segments": message.segments.to_string(),
+        "num_segments": if unchosen { "0".to_owned() } else { message.segments.to_string() },
         "price": price,
         "price_unit": unit,
         "status": status,
-        "subresource_uris": {"media": format!("{base}/Media.json")},
+        "subresource_uris": subresources,
         "uri": format!("{base}.json"),
     })
 }
@@ -171,6 +197,12 @@ pub(super) fn send_message(world: &mut World, asked: &Asked<'_>) -> Result<Answe
     let to = params.filled("To").ok_or_else(|| ApiError::bad(21604, "A 'To' phone number is required"))?;
     let to = E164::parse(to).map_err(|_| ApiError::bad(21211, format!("Invalid 'To' Phone Number: {to}")))?;
     let service = params.filled("MessagingServiceSid");
+    if let Some(sid) = service {
+        let known = MessagingServiceSid::parse(sid).ok().and_then(|sid| world.service(&sid));
+        known
+            .filter(|service| service.account == asked.account)
+            .ok_or_else(|| ApiError::new(404, 21701, format!("The Messaging Service {sid} does not exist")))?;
+    }
     let from = match (params.filled("From"), service) {
         (Some(from), _) => {
             let number = E164::parse(from).map_err(|_| ApiError::bad(21212, format!("Invalid 'From' {from}")))?;
@@ -212,13 +244,18 @@ fn currency<'a>(world: &'a World, account: &AccountSid) -> &'a str {
     world.account(account).map_or("USD", |account| account.currency.as_str())
 }
 
-/// The times that a date filter covers: an instant, or a whole day in GMT.
+/// The times that a date filter covers: an instant, or a whole day in GMT. `DateSent` itself means the day also of an instant, which is
+/// what Twilio's own libraries send for a day.
 fn time_range(name: &str, text: &str) -> Result<(Timestamp, Timestamp), ApiError> {
     let bad = || ApiError::bad(20422, format!("{name} is neither YYYY-MM-DD nor a time in ISO 8601"));
-    if let Ok(at) = text.parse::<Timestamp>() {
+    let instant = text.parse::<Timestamp>().ok();
+    if let Some(at) = instant.filter(|_| name != "DateSent") {
         return Ok((at, at));
     }
-    let day: Date = text.parse().map_err(|_| bad())?;
+    let day = match instant {
+        Some(at) => at.to_zoned(TimeZone::UTC).date(),
+        None => text.parse::<Date>().map_err(|_| bad())?,
+    };
     let midnight = |day: Date| day.to_zoned(TimeZone::UTC).map(|at| at.timestamp());
     let from = midnight(day).map_err(|_| bad())?;
     let until = day.tomorrow().and_then(midnight).map_err(|_| bad())?;
@@ -236,7 +273,7 @@ pub(super) fn list_messages(world: &World, asked: &Asked<'_>) -> Result<Answer, 
         message.account_sid == asked.account
             && to.is_none_or(|to| message.to == to)
             && from.is_none_or(|from| message.from == from)
-            && on.is_none_or(|(first, end)| message.at >= first && (message.at < end || first == end))
+            && on.is_none_or(|(first, end)| message.at >= first && message.at < end)
             && before.is_none_or(|(first, _)| message.at <= first)
             && after.is_none_or(|(first, _)| message.at >= first)
     };
@@ -328,7 +365,7 @@ fn usage_record(world: &World, asked: &Asked<'_>, entry: &(&str, &str, &str, &st
 /// `GET /v1/{product}/Countries`
 pub(super) fn price_countries(asked: &Asked<'_>, product: &str) -> Result<Answer, ApiError> {
     let page = Page::read(&asked.params, false)?;
-    let url = format!("{PRICING}/{product}/Countries");
+    let url = format!("{}/v1/{product}/Countries", asked.request.base("pricing"));
     let skip = usize::try_from(page.number).unwrap_or(usize::MAX).saturating_mul(page.size);
     let countries: Vec<Value> = plan::COUNTRIES
         .iter()
@@ -365,7 +402,7 @@ pub(super) fn number_prices(world: &World, asked: &Asked<'_>, country: &str) -> 
         .collect();
     Ok(Answer::ok(json!({
         "country": name, "iso_country": code, "phone_number_prices": prices,
-        "price_unit": currency(world, &asked.account), "url": format!("{PRICING}/PhoneNumbers/Countries/{code}"),
+        "price_unit": currency(world, &asked.account), "url": format!("{}/v1/PhoneNumbers/Countries/{code}", asked.request.base("pricing")),
     })))
 }
 
@@ -383,6 +420,6 @@ pub(super) fn message_prices(world: &World, asked: &Asked<'_>, country: &str) ->
         "country": name, "iso_country": code, "price_unit": currency(world, &asked.account),
         "inbound_sms_prices": each(received),
         "outbound_sms_prices": [{"carrier": "Any", "mcc": "000", "mnc": "00", "prices": each(sent)}],
-        "url": format!("{PRICING}/Messaging/Countries/{code}"),
+        "url": format!("{}/v1/Messaging/Countries/{code}", asked.request.base("pricing")),
     })))
 }

@@ -177,7 +177,7 @@ impl Operation {
             Self::SendMessage => records::MESSAGE_PARAMETERS.to_vec(),
             Self::UsageThisMonth => [&["Category", "StartDate", "EndDate", "IncludeSubaccounts"], PAGING].concat(),
             Self::Service(call) => call.parameters().to_vec(),
-            Self::Verifications => [&["TollfreePhoneNumberSid", "Status"], PAGING].concat(),
+            Self::Verifications => [services::VERIFICATION_PARAMETERS, PAGING].concat(),
             Self::Country(_)
             | Self::FetchNumber(_)
             | Self::DeleteNumber(_)

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::routes::Asked;
 use super::state::{Change, World};
-use super::wire::{Answer, ApiError, Page, Request};
+use super::wire::{Answer, ApiError, Page, Request, with};
 use crate::domain::{AccountSid, MessagingServiceSid, PhoneNumberSid};
 
 /// What a service is made and changed with, as in Twilio's `OpenAPI` description.
@@ -35,8 +35,35 @@ pub(super) const PARAMETERS: &[&str] = &[
     "UseInboundWebhookOnNumber",
 ];
 
+/// What verifications of toll-free numbers are listed by.
+pub(super) const VERIFICATION_PARAMETERS: &[&str] =
+    &["TollfreePhoneNumberSid", "Status", "ExternalReferenceId", "IncludeSubAccounts", "TrustProductSid"];
+
 /// As many numbers as Twilio lets into one service, unless it is asked for more.
 const ROOM: usize = 400;
+
+/// What a setting that is kept and has no effect here is, unless it is set.
+enum Default {
+    Text(&'static str),
+    Flag(bool),
+    Number(u32),
+}
+
+/// Settings that are shown as they were set: the parameter, its field, its default.
+const KEPT: &[(&str, &str, Default)] = &[
+    ("AreaCodeGeomatch", "area_code_geomatch", Default::Flag(true)),
+    ("FallbackMethod", "fallback_method", Default::Text("POST")),
+    ("FallbackToLongCode", "fallback_to_long_code", Default::Flag(true)),
+    ("FallbackUrl", "fallback_url", Default::Text("")),
+    ("MmsConverter", "mms_converter", Default::Flag(true)),
+    ("ScanMessageContent", "scan_message_content", Default::Text("inherit")),
+    ("SmartEncoding", "smart_encoding", Default::Flag(true)),
+    ("StatusCallback", "status_callback", Default::Text("")),
+    ("StickySender", "sticky_sender", Default::Flag(true)),
+    ("SynchronousValidation", "synchronous_validation", Default::Flag(false)),
+    ("Usecase", "usecase", Default::Text("undeclared")),
+    ("ValidityPeriod", "validity_period", Default::Number(14_400)),
+];
 
 /// A Messaging Service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +75,9 @@ pub(super) struct Service {
     pub(super) inbound_url: String,
     pub(super) inbound_method: String,
     pub(super) on_number: bool,
+    /// What else was set, by parameter.
+    #[serde(default)]
+    pub(super) settings: BTreeMap<String, String>,
     /// The state of its US campaign, in Twilio's word; empty: there is none.
     pub(super) campaign: String,
     pub(super) numbers: Vec<PhoneNumberSid>,
@@ -87,37 +117,38 @@ impl Compliance {
     }
 }
 
-/// The base of product URLs: where the request came to.
-fn base(request: &Request) -> String {
-    let host = request.host.as_deref();
-    host.map_or_else(|| "https://messaging.twilio.com".to_owned(), |host| format!("http://{host}"))
-}
-
 fn iso(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 fn resource(request: &Request, service: &Service) -> Value {
-    let url = format!("{}/v1/Services/{}", base(request), service.sid);
+    let url = format!("{}/v1/Services/{}", request.base("messaging"), service.sid);
     let some = |text: &str| if text.is_empty() { Value::Null } else { text.into() };
-    json!({
+    let shown = json!({
         "sid": service.sid, "account_sid": service.account, "friendly_name": service.friendly_name,
         "date_created": iso(service.created), "date_updated": iso(service.updated),
         "inbound_request_url": some(&service.inbound_url), "inbound_method": service.inbound_method,
-        "fallback_url": null, "fallback_method": "POST", "status_callback": null, "sticky_sender": true,
-        "mms_converter": true, "smart_encoding": true, "scan_message_content": "inherit", "fallback_to_long_code": true,
-        "area_code_geomatch": true, "synchronous_validation": false, "validity_period": 14400,
-        "usecase": "undeclared", "us_app_to_person_registered": service.campaign == "VERIFIED",
+        "us_app_to_person_registered": service.campaign == "VERIFIED",
         "use_inbound_webhook_on_number": service.on_number,
         "url": url,
         "links": {
             "phone_numbers": format!("{url}/PhoneNumbers"), "short_codes": format!("{url}/ShortCodes"),
-            "alpha_senders": format!("{url}/AlphaSenders"), "messages": format!("{}/v1/Messages", base(request)),
+            "alpha_senders": format!("{url}/AlphaSenders"), "messages": format!("{url}/Messages"),
             "us_app_to_person": format!("{url}/Compliance/Usa2p"),
             "us_app_to_person_usecases": format!("{url}/Compliance/Usa2p/Usecases"),
             "channel_senders": format!("{url}/ChannelSenders"), "destination_alpha_senders": format!("{url}/DestinationAlphaSenders"),
         },
-    })
+    });
+    let kept = KEPT.iter().map(|(parameter, name, default)| {
+        let set = service.settings.get(*parameter).map(String::as_str);
+        let value = match default {
+            Default::Text(default) => some(set.unwrap_or(default)),
+            Default::Flag(default) => set.map_or(*default, |set| set == "true").into(),
+            Default::Number(default) => set.and_then(|set| set.parse::<u32>().ok()).unwrap_or(*default).into(),
+        };
+        (*name, value)
+    });
+    with(shown, kept)
 }
 
 /// A list as products answer it: with `meta`, whose URLs are absolute.
@@ -125,7 +156,7 @@ fn listed(asked: &Asked<'_>, key: &str, all: Vec<Value>) -> Result<Answer, ApiEr
     let page = Page::read(&asked.params, false)?;
     let skip = usize::try_from(page.number).unwrap_or(usize::MAX).saturating_mul(page.size);
     let more = all.len() > skip.saturating_add(page.size);
-    let url = format!("{}{}", base(asked.request), asked.request.path);
+    let url = format!("{}{}", asked.request.base("messaging"), asked.request.path);
     let at = |number: u64| format!("{url}?PageSize={}&Page={number}", page.size);
     let items: Vec<_> = all.into_iter().skip(skip).take(page.size).collect();
     Ok(Answer::ok(json!({
@@ -170,6 +201,17 @@ fn change(service: &mut Service, asked: &Asked<'_>) -> Result<(), ApiError> {
     if let Some(on_number) = params.flag("UseInboundWebhookOnNumber")? {
         service.on_number = on_number;
     }
+    for (parameter, _, default) in KEPT {
+        let Some(value) = params.get(parameter) else { continue };
+        match default {
+            Default::Flag(_) => drop(params.flag(parameter)?),
+            Default::Number(_) if value.parse::<u32>().is_err() => {
+                return Err(ApiError::bad(20422, format!("{parameter} {value} is no number")));
+            }
+            Default::Text(_) | Default::Number(_) => {}
+        }
+        service.settings.insert((*parameter).to_owned(), value.to_owned());
+    }
     service.updated = asked.now;
     Ok(())
 }
@@ -188,6 +230,7 @@ pub(super) fn create(world: &mut World, asked: &Asked<'_>) -> Result<Answer, Api
         inbound_url: String::new(),
         inbound_method: "POST".to_owned(),
         on_number: false,
+        settings: BTreeMap::new(),
         campaign: String::new(),
         numbers: Vec::new(),
         created: asked.now,
@@ -217,7 +260,7 @@ pub(super) fn delete(world: &mut World, asked: &Asked<'_>, sid: &MessagingServic
 
 fn member(world: &World, asked: &Asked<'_>, service: &Service, sid: &PhoneNumberSid) -> Option<Value> {
     let number = world.number(sid)?;
-    let url = format!("{}/v1/Services/{}/PhoneNumbers/{sid}", base(asked.request), service.sid);
+    let url = format!("{}/v1/Services/{}/PhoneNumbers/{sid}", asked.request.base("messaging"), service.sid);
     let can = [(number.can.voice, "Voice"), (number.can.sms, "SMS"), (number.can.mms, "MMS")];
     let can: Vec<_> = can.into_iter().filter_map(|(can, name)| can.then_some(name)).collect();
     Some(json!({
@@ -296,7 +339,8 @@ pub(super) fn campaigns(world: &World, asked: &Asked<'_>, sid: &MessagingService
     let service = of(world, asked, sid)?;
     let digits = service.sid.as_str().get(2..).unwrap_or_default();
     let campaign = (!service.campaign.is_empty()).then(|| {
-        let url = format!("{}/v1/Services/{}/Compliance/Usa2p/QE{digits}", base(asked.request), service.sid);
+        let url =
+            format!("{}/v1/Services/{}/Compliance/Usa2p/QE{digits}", asked.request.base("messaging"), service.sid);
         json!({
             "sid": format!("QE{digits}"), "account_sid": service.account, "messaging_service_sid": service.sid,
             "brand_registration_sid": format!("BN{digits}"), "campaign_status": service.campaign,
@@ -319,13 +363,67 @@ pub(super) fn verifications(world: &World, asked: &Asked<'_>) -> Result<Answer, 
     let all = world.verifications(&asked.account).filter(|(number, state)| {
         of.is_none_or(|of| number.as_str() == of) && status.is_none_or(|wanted| wanted == *state)
     });
-    let all = all.map(|(number, state)| {
-        let sid = format!("HH{}", number.as_str().get(2..).unwrap_or_default());
-        let url = format!("{}/v1/Tollfree/Verifications/{sid}", base(asked.request));
-        json!({
-            "sid": sid, "account_sid": asked.account, "tollfree_phone_number_sid": number, "status": state,
-            "url": url, "rejection_reason": null, "error_code": null, "edit_allowed": null,
-        })
-    });
+    let all = all.map(|(number, state)| verification(world, asked, number, state));
     listed(asked, "verifications", all.collect())
 }
+
+/// Of what a business hands in with its verification only what the examples of the description have is shown: made up.
+fn verification(world: &World, asked: &Asked<'_>, number: &PhoneNumberSid, state: &str) -> Value {
+    let digits = number.as_str().get(2..).unwrap_or_default();
+    let url = format!("{}/v1/Tollfree/Verifications/HH{digits}", asked.request.base("messaging"));
+    let e164 = world.number(number).map(|number| number.phone_number.as_str());
+    let shown = json!({
+        "sid": format!("HH{digits}"), "account_sid": asked.account, "customer_profile_sid": format!("BU{digits}"),
+        "trust_product_sid": format!("BU{digits}"), "regulated_item_sid": format!("RA{digits}"),
+        "date_created": iso(asked.now), "date_updated": iso(asked.now), "tollfree_phone_number_sid": number,
+        "tollfree_phone_number": e164, "status": state, "url": url, "use_case_categories": ["ACCOUNT_NOTIFICATIONS"],
+        "opt_in_type": "VERBAL", "opt_in_image_urls": [], "opt_in_keywords": [], "age_gated_content": false,
+        "resource_links": {
+            "customer_profile": format!("https://trusthub.twilio.com/v1/CustomerProfiles/BU{digits}"),
+            "trust_product": format!("https://trusthub.twilio.com/v1/TrustProducts/BU{digits}"),
+            "channel_endpoint_assignment": format!(
+                "https://trusthub.twilio.com/v1/TrustProducts/BU{digits}/ChannelEndpointAssignments/RA{digits}"
+            ),
+        },
+    });
+    with(shown, UNSET.iter().map(|unset| (*unset, Value::Null)))
+}
+
+const UNSET: &[&str] = &[
+    "additional_information",
+    "business_city",
+    "business_contact_email",
+    "business_contact_first_name",
+    "business_contact_last_name",
+    "business_contact_phone",
+    "business_country",
+    "business_name",
+    "business_postal_code",
+    "business_registration_authority",
+    "business_registration_country",
+    "business_registration_number",
+    "business_registration_phone_number",
+    "business_state_province_region",
+    "business_street_address",
+    "business_street_address2",
+    "business_type",
+    "business_website",
+    "doing_business_as",
+    "edit_allowed",
+    "edit_expiration",
+    "error_code",
+    "external_reference_id",
+    "help_message_sample",
+    "message_volume",
+    "notification_email",
+    "opt_in_confirmation_message",
+    "privacy_policy_url",
+    "production_message_sample",
+    "rejection_reason",
+    "rejection_reasons",
+    "terms_and_conditions_url",
+    "use_case_summary",
+    "vetting_id",
+    "vetting_id_expiration",
+    "vetting_provider",
+];

@@ -5,6 +5,9 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use url::form_urlencoded;
 
+/// How the `User-Agent` of the operator's client begins.
+const OURS: &str = concat!(env!("CARGO_PKG_NAME"), "/");
+
 /// A request, read into memory.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -20,31 +23,37 @@ pub struct Request {
     pub credentials: Option<(String, String)>,
     /// Host and port that it was sent to: some answers have absolute URLs.
     pub host: Option<String>,
+    /// The type of its body, where it has one.
+    pub content_type: Option<String>,
+    /// Whether the operator's own client sent it.
+    pub is_ours: bool,
 }
 
 impl Request {
     /// Reads the parts that matter.
     pub fn read(method: http::Method, uri: &http::Uri, headers: &http::HeaderMap, body: &[u8]) -> Self {
         let pairs = |bytes: &[u8]| form_urlencoded::parse(bytes).into_owned().collect();
-        let is_form = headers
-            .get(http::header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"));
+        let header = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
+        let content_type = header(http::header::CONTENT_TYPE);
+        let is_form = content_type.is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"));
         Self {
             method,
             path: uri.path().to_owned(),
             query: pairs(uri.query().unwrap_or_default().as_bytes()),
             form: if is_form { pairs(body) } else { Vec::new() },
-            credentials: headers
-                .get(http::header::AUTHORIZATION)
-                .and_then(|value| value.to_str().ok())
-                .and_then(basic_credentials),
-            host: headers
-                .get(http::header::HOST)
-                .and_then(|value| value.to_str().ok())
+            credentials: header(http::header::AUTHORIZATION).and_then(basic_credentials),
+            content_type: content_type.map(str::to_owned),
+            is_ours: header(http::header::USER_AGENT).is_some_and(|agent| agent.starts_with(OURS)),
+            host: header(http::header::HOST)
                 .or_else(|| uri.authority().map(http::uri::Authority::as_str))
                 .map(str::to_owned),
         }
+    }
+
+    /// The base of absolute URLs in answers: where the request came to, or a product's own host.
+    pub fn base(&self, product: &str) -> String {
+        let host = self.host.as_deref();
+        host.map_or_else(|| format!("https://{product}.twilio.com"), |host| format!("http://{host}"))
     }
 
     /// A parameter of the form.
@@ -60,6 +69,14 @@ fn basic_credentials(header: &str) -> Option<(String, String)> {
     }
     let text = String::from_utf8(BASE64.decode(encoded.trim().as_bytes()).ok()?).ok()?;
     text.split_once(':').map(|(user, password)| (user.to_owned(), password.to_owned()))
+}
+
+/// A JSON object with more fields.
+pub(super) fn with<'a>(mut object: Value, more: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
+    if let Some(fields) = object.as_object_mut() {
+        fields.extend(more.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    }
+    object
 }
 
 /// An answer before it is bytes.

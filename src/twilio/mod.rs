@@ -33,7 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use tokio::time::Instant;
 use tower::{Service as _, ServiceExt as _};
@@ -221,7 +221,11 @@ impl<'a> Call<'a> {
             .method(&self.method)
             .uri(self.url.as_str())
             .header(AUTHORIZATION, self.credentials.authorization()?)
-            .header(ACCEPT, HeaderValue::from_static("application/json"));
+            .header(ACCEPT, HeaderValue::from_static("application/json"))
+            .header(
+                USER_AGENT,
+                HeaderValue::from_static(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"))),
+            );
         if self.form.is_some() {
             request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         }

@@ -50,10 +50,18 @@ pub fn verify<K: AsRef<str>, V: AsRef<str>>(url: &str, params: &[(K, V)], signat
 
 /// Whether `signature` was made for this URL and a body that is no form: the URL's `bodySHA256` must be the body's.
 pub fn verify_body(url: &str, body: &[u8], signature: &str, token: &str) -> bool {
-    let query = without_fragment(url).split_once('?').map_or("", |(_, query)| query);
-    let claimed = query.split('&').find_map(|pair| pair.strip_prefix(BODY_DIGEST)?.strip_prefix('='));
-    claimed.is_some_and(|claimed| claimed.eq_ignore_ascii_case(&sha256(body)))
+    claimed_digest(url).is_some_and(|claimed| claimed == sha256(body))
         && verify::<&str, &str>(url, &[], signature, token)
+}
+
+/// Whether the URL speaks of a body that is no form.
+pub fn has_digest(url: &str) -> bool {
+    claimed_digest(url).is_some()
+}
+
+fn claimed_digest(url: &str) -> Option<&str> {
+    let (_, query) = without_fragment(url).split_once('?')?;
+    query.split('&').find_map(|pair| pair.strip_prefix(BODY_DIGEST)?.strip_prefix('='))
 }
 
 fn key(token: &str) -> hmac::Key {

@@ -83,7 +83,6 @@ pub fn network(options: &NetworkOptions) -> Result<Transport, NetworkError> {
 
 fn client(options: &NetworkOptions) -> reqwest::ClientBuilder {
     let builder = reqwest::Client::builder()
-        .user_agent(concat!("clinic-phone-operator/", env!("CARGO_PKG_VERSION")))
         // A 307 or 308 would send the purchase again, with the credentials, to wherever the answer says.
         .redirect(reqwest::redirect::Policy::none())
         // The default sends a request again that the server refused at the protocol level.

@@ -280,8 +280,12 @@ impl World {
         let account = Account::nth(1)?;
         // Messages go nowhere: nothing listens there, and no name is asked for.
         let nowhere = url::Url::parse("http://127.0.0.1:9/")?;
-        let settings =
-            simulator::Settings { any_account: false, deliver_to: Some(nowhere), ..simulator::Settings::default() };
+        let settings = simulator::Settings {
+            any_account: false,
+            deliver_to: Some(nowhere),
+            record: simulator::Recorder::of_tests(),
+            ..simulator::Settings::default()
+        };
         let twilio = Simulator::new(settings, Arc::new(SystemClock));
         twilio.add_accounts(vec![AccountSpec::new(account.sid.clone(), &account.token)])?;
         Ok(Self {

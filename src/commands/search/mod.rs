@@ -361,7 +361,13 @@ mod tests {
     async fn what_is_on_offer_is_told_with_what_a_month_costs() {
         let account = AccountSid::parse(&format!("AC{:032x}", 1)).unwrap();
         let token = "0badc0de0badc0de0badc0de0badc0de";
-        let simulator = Simulator::new(crate::simulator::Settings::default(), Arc::new(SystemClock));
+        let simulator = Simulator::new(
+            crate::simulator::Settings {
+                record: crate::simulator::Recorder::of_tests(),
+                ..crate::simulator::Settings::default()
+            },
+            Arc::new(SystemClock),
+        );
         let auth = |token: &str| Credentials::new(account.clone(), Auth::AuthToken(token.into()));
         let transport = simulator.service().map_err(|cut| TransportError::Interrupted(cut.to_string()));
         let twilio =

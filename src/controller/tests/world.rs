@@ -116,7 +116,12 @@ impl World {
             list_lag_ms: mode.lag * 1000,
             ..Behaviour::default()
         };
-        let settings = crate::simulator::Settings { behaviour, any_account: false, deliver_to: None };
+        let settings = crate::simulator::Settings {
+            behaviour,
+            any_account: false,
+            deliver_to: None,
+            record: crate::simulator::Recorder::of_tests(),
+        };
         let simulator = Simulator::new(settings, clock.clone());
         let tokens: BTreeMap<_, _> = [1, 2].map(|n| (account(n), token(n))).into();
         let held = |n: u32, name: &str| HeldSpec {

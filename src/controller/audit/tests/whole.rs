@@ -91,7 +91,11 @@ impl World {
     /// Accounts 1 and 2 with these numbers; nothing in the cluster.
     fn new(first: Vec<HeldSpec>, second: Vec<HeldSpec>) -> Arc<Self> {
         let clock = WorldClock::start();
-        let settings = crate::simulator::Settings { any_account: false, ..crate::simulator::Settings::default() };
+        let settings = crate::simulator::Settings {
+            any_account: false,
+            record: crate::simulator::Recorder::of_tests(),
+            ..crate::simulator::Settings::default()
+        };
         let simulator = Simulator::new(settings, clock.clone());
         let accounts = [(1, first), (2, second)];
         let accounts = accounts.map(|(n, numbers)| AccountSpec { numbers, ..AccountSpec::new(account(n), &token(n)) });
