@@ -3,8 +3,9 @@
 use kube::ResourceExt as _;
 
 use crate::api::v1alpha1::ClaimOutcome;
-use crate::domain::{CountryCode, E164, Moment, Search};
+use crate::domain::{BundleSid, CountryCode, E164, Moment, NumberType, Search};
 use crate::plan::observed::PricesView;
+use crate::plan::regulatory::PapersView;
 
 use super::accounts::{Closed, Lane};
 use super::error::Error;
@@ -55,6 +56,27 @@ impl Pass<'_> {
             Err(trouble) => PricesView::Unread(trouble, until),
         };
         self.observed.learn_prices(country, view);
+        Ok(Flow::On)
+    }
+
+    /// A failure is folded in with what was asked: it stands in nobody's way.
+    pub(super) async fn read_papers(
+        &mut self,
+        country: CountryCode,
+        kind: NumberType,
+        bundle: Option<BundleSid>,
+    ) -> Result<Flow, Error> {
+        let (credentials, account, fingerprint) = self.credentials()?;
+        let context = self.context;
+        let permit = match context.accounts.admit(&account, &fingerprint, Lane::Change, context.now().boot) {
+            Ok(permit) => permit,
+            Err(closed) => return Ok(self.closed(closed)),
+        };
+        let result = context.twilio.papers(&credentials, &country, kind, bundle.as_ref()).await;
+        drop(permit);
+        context.accounts.note(&account, &fingerprint, result.as_ref().map(|_| ()), context.now().boot);
+        let view = result.map_or_else(PapersView::Unread, PapersView::Read);
+        self.observed.learn_papers((country, kind, bundle), view);
         Ok(Flow::On)
     }
 

@@ -9,6 +9,7 @@ pub mod money;
 pub mod number;
 pub mod numbering;
 pub mod phone_number;
+pub mod regulation;
 pub mod sid;
 pub mod tag;
 pub mod time;
@@ -21,8 +22,10 @@ pub use messaging::{MessagingService, Registration};
 pub use money::{Currency, MessagePrice, MessagePrices, Money, NumberPrices};
 pub use number::{AvailableNumber, Field, IncomingNumber, NumberType, Purchase, Regulatory, Search, Setup};
 pub use phone_number::{CountryCode, E164};
+pub use regulation::{Bundle, Papers, Regulation};
 pub use sid::{
     AccountSid, AddressSid, ApiKeySid, BundleSid, IdentitySid, MessageSid, MessagingServiceSid, PhoneNumberSid,
+    RegulationSid,
 };
 pub use tag::{InstallationId, Mark, OwnerTag};
 pub use time::{Moment, Now};

@@ -67,6 +67,8 @@ sid!(/// An address on file: `AD…`.
     AddressSid, "AD", "Address SID");
 sid!(/// A regulatory bundle: `BU…`.
     BundleSid, "BU", "Bundle SID");
+sid!(/// A regulation: `RN…`.
+    RegulationSid, "RN", "Regulation SID");
 sid!(/// An identity document: `RI…`.
     IdentitySid, "RI", "Identity SID");
 

@@ -14,12 +14,14 @@ use super::input::Choices;
 use crate::api::FINALIZER;
 use crate::api::v1alpha1::{ClaimOutcome, ClinicPhoneNumber, DeletionPolicy, Origin};
 use crate::domain::{
-    AccountSid, AvailableNumber, Capabilities, Class, Currency, E164, HttpMethod, IncomingNumber, InstallationId,
-    Meaning, MessagingService, Moment, Now, NumberPrices, NumberType, PhoneNumberSid, Trouble,
+    AccountSid, AvailableNumber, Bundle, BundleSid, Capabilities, Class, Currency, E164, HttpMethod, IncomingNumber,
+    InstallationId, Meaning, MessagingService, Moment, Now, NumberPrices, NumberType, Papers, PhoneNumberSid,
+    Regulation, RegulationSid, Trouble,
 };
 use crate::plan::desired::Defaults;
 use crate::plan::fuse::Admission;
 use crate::plan::observed::{CredentialsView, PricesView, Rival, StampView};
+use crate::plan::regulatory::PapersView;
 use crate::plan::{
     AccountList, Claim, Desired, Held, Memory, ObjectKey, Observed, Plan, Post, Situation, Step, plan, remember, status,
 };
@@ -160,6 +162,7 @@ impl Life<'_, '_> {
             | Step::Search { .. }
             | Step::FindOffer { .. }
             | Step::ReadPrices { .. }
+            | Step::ReadPapers { .. }
             | Step::NoteClaims
             | Step::LookAtRivals { .. }
             | Step::LookAtOwners
@@ -230,6 +233,13 @@ impl Life<'_, '_> {
                     Ok(()) => PricesView::Read(self.prices(), self.later(after)),
                 };
                 self.observed.learn_prices(country, view);
+            }
+            Step::ReadPapers { country, kind, bundle } => {
+                let view = match self.answer("ListRegulation") {
+                    Err(trouble) => PapersView::Unread(trouble),
+                    Ok(()) => PapersView::Read(self.papers(bundle.as_ref())),
+                };
+                self.observed.learn_papers((country, kind, bundle), view);
             }
             Step::NoteClaims => {
                 let claimed = self.choices.rarely().then(|| self.number());
@@ -466,6 +476,21 @@ impl Life<'_, '_> {
 
     fn offers(&mut self) -> Vec<AvailableNumber> {
         (0..self.choices.of(4)).map(|_| offer(self.number())).collect()
+    }
+
+    fn papers(&mut self, named: Option<&BundleSid>) -> Papers {
+        let regulation = |n: u8| RegulationSid::parse(&format!("RN{n:032x}")).unwrap();
+        let asks = self.choices.yes();
+        let regulations: Vec<_> =
+            asks.then(|| Regulation { sid: regulation(1), name: "odd".to_owned(), asks }).into_iter().collect();
+        let bundle = named.filter(|_| asks && self.choices.yes()).map(|sid| Bundle {
+            sid: sid.clone(),
+            name: "ours".to_owned(),
+            regulation: regulation(self.choices.of(3)).to_string(),
+            status: self.choices.one(&["twilio-approved", "draft", ""]).to_owned(),
+            valid_until: self.choices.yes().then_some(self.now.wall),
+        });
+        Papers { regulations, bundle, approved: Vec::new() }
     }
 
     fn prices(&mut self) -> NumberPrices {

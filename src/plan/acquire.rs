@@ -13,7 +13,7 @@ use super::fuse::Admission;
 use super::observed::StampView;
 use super::{
     Claim, Desired, Kind, Observed, Plan, Post, Rule, Situation, Step, Wish, broken, by_hand, holds, price, record,
-    setback,
+    regulatory, setback,
 };
 
 /// So many numbers may be refused one after another before the next one waits.
@@ -76,7 +76,7 @@ fn withdraw(observed: &Observed, situation: &Situation) -> Option<Plan> {
     Some(Plan::act(Step::Save { claim, held: None, note: None }, situation.clone()))
 }
 
-/// What a price stands in the way of is not announced any longer; what is only being looked at stays so.
+/// What a price or missing papers stand in the way of is not announced any longer; what is only being looked at stays so.
 fn priced_out(observed: &Observed, plan: Plan) -> Plan {
     if matches!(plan, Plan::Blocked { .. }) { step_back(observed, plan) } else { plan }
 }
@@ -169,7 +169,8 @@ fn exact(desired: &Desired, observed: &Observed, wish: &Wish, account: &AccountS
         Permission::Ask => return Plan::act(Step::LookAtOwners, searching()),
         Permission::No(situation) => return Plan::blocked(now, setback::PROBE, situation),
         Permission::Buy => {
-            if let Some(plan) = price::gate(desired, observed, wish, number, now) {
+            let gate = regulatory::gate(desired, observed, wish, now);
+            if let Some(plan) = gate.or_else(|| price::gate(desired, observed, wish, number, now)) {
                 return priced_out(observed, plan);
             }
         }
@@ -211,14 +212,20 @@ fn choose(
             Situation::new(Kind::InvalidSpec, "spec.purchasePolicy: Never only adopts: name spec.phoneNumber");
         return Plan::blocked(now, setback::PROBE, situation);
     }
+    if let Some(plan) = regulatory::gate(desired, observed, wish, now) {
+        return priced_out(observed, plan);
+    }
     let tried = tried(observed, None);
     let free = |n: &&AvailableNumber| {
         not != Some(&n.phone_number) && !tried.contains(&n.phone_number) && !observed.claimed.contains(&n.phone_number)
     };
+    let mut unsold = None;
     for (index, search) in wish.searches.iter().enumerate() {
         match observed.offers.get(index) {
             Some(Some(offers)) => {
-                let candidates: Vec<_> = offers.iter().filter(free).collect();
+                let (candidates, others): (Vec<_>, Vec<_>) =
+                    offers.iter().filter(free).partition(|offer| regulatory::sells(wish, offer));
+                unsold = unsold.or(others.first().copied());
                 let spread = usize::try_from(desired.tag().spread() % candidates.len().max(1) as u64).unwrap_or(0);
                 if let Some(chosen) = candidates.get(spread) {
                     if let Some(plan) = price::gate(desired, observed, wish, &chosen.phone_number, now) {
@@ -237,7 +244,10 @@ fn choose(
             }
         }
     }
-    none_on_offer(desired, observed, now)
+    match unsold {
+        Some(number) => priced_out(observed, regulatory::no_address(desired, observed, number, now)),
+        None => none_on_offer(desired, observed, now),
+    }
 }
 
 /// Nothing on offer, but the number of an earlier life of this resource may be there.

@@ -12,7 +12,7 @@ use crate::api::v1alpha1::{Candidate, ClinicPhoneNumberStatus};
 use crate::domain::{AvailableNumber, Moment, Now};
 
 use super::observed::Offered;
-use super::{Desired, Kind, Observed, Plan, Situation, Step, Wish, acquire, price, record, setback};
+use super::{Desired, Kind, Observed, Plan, Situation, Step, Wish, acquire, price, record, regulatory, setback};
 
 /// So many are enough to choose from: no further search is made.
 const ENOUGH: usize = 15;
@@ -36,6 +36,9 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, wish: &Wish, now: Now
         return Plan::act(Step::List { after, periodic: false }, situation);
     };
     if let Some(plan) = record::found(desired, observed, list, now) {
+        return plan;
+    }
+    if let Some(plan) = regulatory::gate(desired, observed, wish, now) {
         return plan;
     }
     let candidates = match gather(observed, wish) {

@@ -27,6 +27,7 @@ pub mod price_list;
 pub mod reach;
 mod record;
 mod refusal;
+pub mod regulatory;
 mod resolve;
 pub mod rules;
 mod setback;

@@ -19,6 +19,7 @@ use super::fuse::Admission;
 use super::membership::{Learnt, Membership};
 use super::reach::{self, Known, Reach};
 use super::refusal::{self, Refusal};
+use super::regulatory::{self, PapersView};
 use super::verify::Verification;
 use super::{AccountList, Claim, Desired, Kind, ObjectKey, Post, Rule, Situation, broken, claim, figures, holds};
 
@@ -247,6 +248,8 @@ pub struct Observed {
     pub on_offer: Option<(E164, Option<AvailableNumber>)>,
     /// What numbers of a country cost.
     pub prices: Option<(CountryCode, PricesView)>,
+    /// What is asked for before such numbers are sold, and of which numbers that was read.
+    pub papers: Option<(regulatory::Asked, PapersView)>,
     /// Other resources that claim the number, read uncached, and which number that was.
     pub rivals: Option<(E164, Vec<Rival>)>,
     /// Tags of all resources that exist, read uncached.
@@ -475,6 +478,12 @@ impl Observed {
     pub fn learn_prices(&mut self, country: CountryCode, view: PricesView) {
         self.accepted |= matches!(view, PricesView::Read(..));
         self.prices = Some((country, view));
+    }
+
+    /// Folds in what is asked for before such numbers are sold, or why that cannot be read.
+    pub fn learn_papers(&mut self, asked: regulatory::Asked, view: PapersView) {
+        self.accepted |= matches!(view, PapersView::Read(..));
+        self.papers = Some((asked, view));
     }
 
     /// Folds in which numbers other resources claim, as far as the watch knows. What this resource withdrew in this pass is

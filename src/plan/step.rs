@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::domain::{CountryCode, E164, Field, MessagingServiceSid, Moment, Now, PhoneNumberSid, Purchase, Search};
+use crate::domain::{
+    BundleSid, CountryCode, E164, Field, MessagingServiceSid, Moment, Now, NumberType, PhoneNumberSid, Purchase, Search,
+};
 
 use super::{Claim, Held, Membership, Situation};
 
@@ -89,6 +91,15 @@ pub enum Step {
         country: CountryCode,
         /// Only a reading that began later will do.
         after: Moment,
+    },
+    /// Read what is asked for before such numbers are sold, and what the account has for it.
+    ReadPapers {
+        /// The country.
+        country: CountryCode,
+        /// The kind of number.
+        kind: NumberType,
+        /// The bundle that the spec names.
+        bundle: Option<BundleSid>,
     },
     /// Note which numbers other resources claim, as the watch last told it.
     NoteClaims,
@@ -186,6 +197,7 @@ impl Step {
             Self::Search { .. } => "Search",
             Self::FindOffer { .. } => "FindOffer",
             Self::ReadPrices { .. } => "ReadPrices",
+            Self::ReadPapers { .. } => "ReadPapers",
             Self::NoteClaims => "NoteClaims",
             Self::LookAtRivals { .. } => "LookAtRivals",
             Self::LookAtOwners => "LookAtOwners",

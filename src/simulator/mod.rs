@@ -15,6 +15,7 @@ mod numbers;
 mod plan;
 mod record;
 mod records;
+mod regulatory;
 mod routes;
 mod search;
 mod serve;
@@ -45,6 +46,7 @@ pub use faults::{Fault, FaultMatch, FaultSpec};
 use faults::{Faults, Subject};
 pub use inbound::{Delivery, InboundMessage};
 pub use record::Recorder;
+pub use regulatory::BundleSpec;
 use routes::{Operation, Route};
 pub use services::Compliance;
 pub use state::{

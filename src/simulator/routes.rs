@@ -6,8 +6,8 @@ use k8s_openapi::jiff::Timestamp;
 use super::state::{Account, AccountStatus, AccountType, ApiKey, Change, KeyType, World};
 use super::stock::Kind;
 use super::wire::{Answer, ApiError, Params, Request};
-use super::{numbers, records, search, services};
-use crate::domain::{AccountSid, ApiKeySid, E164, MessageSid, MessagingServiceSid, PhoneNumberSid};
+use super::{numbers, records, regulatory, search, services};
+use crate::domain::{AccountSid, ApiKeySid, BundleSid, E164, MessageSid, MessagingServiceSid, PhoneNumberSid};
 
 /// An operation of Twilio's API.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +52,12 @@ pub(super) enum Operation {
     Service(ServiceCall),
     /// `/v1/Tollfree/Verifications`
     Verifications,
+    /// `/v2/RegulatoryCompliance/Regulations`
+    Regulations,
+    /// `/v2/RegulatoryCompliance/Bundles`
+    Bundles,
+    /// `/v2/RegulatoryCompliance/Bundles/{sid}`
+    Bundle(BundleSid),
     /// Anything else, or a method that the path does not have.
     None(ApiError),
 }
@@ -134,6 +140,20 @@ impl ServiceCall {
 }
 
 const PAGING: &[&str] = &["PageSize", "Page", "PageToken"];
+const REGULATION_FILTERS: &[&str] = &["EndUserType", "IsoCountry", "NumberType", "IncludeConstraints"];
+const BUNDLE_FILTERS: &[&str] = &[
+    "Status",
+    "FriendlyName",
+    "RegulationSid",
+    "IsoCountry",
+    "NumberType",
+    "HasValidUntilDate",
+    "SortBy",
+    "SortDirection",
+    "ValidUntilDate",
+    "ValidUntilDate<",
+    "ValidUntilDate>",
+];
 
 impl Operation {
     /// Twilio's operationId; empty for [`Operation::None`].
@@ -160,6 +180,9 @@ impl Operation {
             Self::MessagePricesOf(_) => "FetchMessagingCountry".to_owned(),
             Self::Service(call) => call.id().to_owned(),
             Self::Verifications => "ListTollfreeVerification".to_owned(),
+            Self::Regulations => "ListRegulation".to_owned(),
+            Self::Bundles => "ListBundle".to_owned(),
+            Self::Bundle(_) => "FetchBundle".to_owned(),
             Self::None(_) => String::new(),
         }
     }
@@ -178,7 +201,10 @@ impl Operation {
             Self::UsageThisMonth => [&["Category", "StartDate", "EndDate", "IncludeSubaccounts"], PAGING].concat(),
             Self::Service(call) => call.parameters().to_vec(),
             Self::Verifications => [services::VERIFICATION_PARAMETERS, PAGING].concat(),
+            Self::Regulations => [REGULATION_FILTERS, PAGING].concat(),
+            Self::Bundles => [BUNDLE_FILTERS, PAGING].concat(),
             Self::Country(_)
+            | Self::Bundle(_)
             | Self::FetchNumber(_)
             | Self::DeleteNumber(_)
             | Self::FetchAccount
@@ -222,6 +248,19 @@ pub(super) fn find(request: &Request) -> Route {
         ["v1", "Tollfree", "Verifications"] => {
             let get = request.method == Method::GET;
             let operation = if get { Operation::Verifications } else { wrong_method(request) };
+            return Route { operation, account: None };
+        }
+        ["v2", "RegulatoryCompliance", rest @ ..] => {
+            let operation = match rest {
+                ["Regulations"] => Operation::Regulations,
+                ["Bundles"] => Operation::Bundles,
+                ["Bundles", sid] => {
+                    BundleSid::parse(sid).map_or_else(|_| Operation::None(missing()), Operation::Bundle)
+                }
+                _ => return none(missing()),
+            };
+            // Made in the Console.
+            let operation = if request.method == Method::GET { operation } else { wrong_method(request) };
             return Route { operation, account: None };
         }
         ["2010-04-01", "Accounts", ..] => {}
@@ -314,6 +353,9 @@ pub(super) fn subject(world: &World, request: &Request, operation: &Operation) -
         Operation::Countries
         | Operation::Service(_)
         | Operation::Verifications
+        | Operation::Regulations
+        | Operation::Bundles
+        | Operation::Bundle(_)
         | Operation::Country(_)
         | Operation::Search(..)
         | Operation::ListNumbers(_)
@@ -375,6 +417,9 @@ fn respond(world: &mut World, request: &Request, route: &Route, now: Timestamp) 
         Operation::MessagePricesOf(country) => records::message_prices(world, &asked, country),
         Operation::Service(call) => call.answer(world, &asked),
         Operation::Verifications => services::verifications(world, &asked),
+        Operation::Regulations => regulatory::regulations(&asked),
+        Operation::Bundles => regulatory::bundles(world, &asked),
+        Operation::Bundle(sid) => regulatory::bundle(world, &asked, sid),
         Operation::None(error) => Err(error.clone()),
     }
 }
@@ -488,6 +533,7 @@ fn automatic(sid: &AccountSid, token: &str, token_seen: bool, now: Timestamp) ->
         kind: AccountType::Full,
         status: AccountStatus::Active,
         owner: None,
+        bundles: Vec::new(),
         created: now,
         updated: now,
     }

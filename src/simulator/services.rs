@@ -152,11 +152,11 @@ fn resource(request: &Request, service: &Service) -> Value {
 }
 
 /// A list as products answer it: with `meta`, whose URLs are absolute.
-fn listed(asked: &Asked<'_>, key: &str, all: Vec<Value>) -> Result<Answer, ApiError> {
+pub(super) fn listed(asked: &Asked<'_>, product: &str, key: &str, all: Vec<Value>) -> Result<Answer, ApiError> {
     let page = Page::read(&asked.params, false)?;
     let skip = usize::try_from(page.number).unwrap_or(usize::MAX).saturating_mul(page.size);
     let more = all.len() > skip.saturating_add(page.size);
-    let url = format!("{}{}", asked.request.base("messaging"), asked.request.path);
+    let url = format!("{}{}", asked.request.base(product), asked.request.path);
     let at = |number: u64| format!("{url}?PageSize={}&Page={number}", page.size);
     let items: Vec<_> = all.into_iter().skip(skip).take(page.size).collect();
     Ok(Answer::ok(json!({
@@ -176,7 +176,7 @@ fn of<'a>(world: &'a World, asked: &Asked<'_>, sid: &MessagingServiceSid) -> Res
 /// `GET /v1/Services`
 pub(super) fn list(world: &World, asked: &Asked<'_>) -> Result<Answer, ApiError> {
     let all = world.services().filter(|service| service.account == asked.account);
-    listed(asked, "services", all.map(|service| resource(asked.request, service)).collect())
+    listed(asked, "messaging", "services", all.map(|service| resource(asked.request, service)).collect())
 }
 
 /// `GET /v1/Services/{sid}`
@@ -273,7 +273,12 @@ fn member(world: &World, asked: &Asked<'_>, service: &Service, sid: &PhoneNumber
 /// `GET /v1/Services/{sid}/PhoneNumbers`
 pub(super) fn numbers(world: &World, asked: &Asked<'_>, sid: &MessagingServiceSid) -> Result<Answer, ApiError> {
     let service = of(world, asked, sid)?;
-    listed(asked, "phone_numbers", service.numbers.iter().filter_map(|of| member(world, asked, service, of)).collect())
+    listed(
+        asked,
+        "messaging",
+        "phone_numbers",
+        service.numbers.iter().filter_map(|of| member(world, asked, service, of)).collect(),
+    )
 }
 
 /// `GET /v1/Services/{sid}/PhoneNumbers/{number}`
@@ -353,7 +358,7 @@ pub(super) fn campaigns(world: &World, asked: &Asked<'_>, sid: &MessagingService
             "date_created": iso(service.created), "date_updated": iso(service.updated), "url": url,
         })
     });
-    listed(asked, "compliance", campaign.into_iter().collect())
+    listed(asked, "messaging", "compliance", campaign.into_iter().collect())
 }
 
 /// `GET /v1/Tollfree/Verifications`
@@ -364,7 +369,7 @@ pub(super) fn verifications(world: &World, asked: &Asked<'_>) -> Result<Answer, 
         of.is_none_or(|of| number.as_str() == of) && status.is_none_or(|wanted| wanted == *state)
     });
     let all = all.map(|(number, state)| verification(world, asked, number, state));
-    listed(asked, "verifications", all.collect())
+    listed(asked, "messaging", "verifications", all.collect())
 }
 
 /// Of what a business hands in with its verification only what the examples of the description have is shown: made up.

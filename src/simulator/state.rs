@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::faults::{FaultSpec, Faults};
 use super::plan;
+use super::regulatory::BundleSpec;
 use super::services::Service;
 use super::stock::{Can, Filter, Kind, Offer, Stock, StockLimit};
 use crate::domain::{AccountSid, ApiKeySid, E164, MessageSid, MessagingServiceSid, PhoneNumberSid};
@@ -131,6 +132,9 @@ pub struct AccountSpec {
     /// Numbers that it already holds.
     #[serde(default)]
     pub numbers: Vec<HeldSpec>,
+    /// Its regulatory bundles.
+    #[serde(default)]
+    pub bundles: Vec<BundleSpec>,
 }
 
 impl AccountSpec {
@@ -145,6 +149,7 @@ impl AccountSpec {
             status: AccountStatus::Active,
             owner_account_sid: None,
             numbers: Vec::new(),
+            bundles: Vec::new(),
         }
     }
 }
@@ -220,6 +225,8 @@ pub(super) struct Account {
     pub(super) kind: AccountType,
     pub(super) status: AccountStatus,
     pub(super) owner: Option<AccountSid>,
+    #[serde(default)]
+    pub(super) bundles: Vec<BundleSpec>,
     pub(super) created: Timestamp,
     pub(super) updated: Timestamp,
 }
@@ -601,6 +608,11 @@ impl World {
         held.into_iter().flat_map(move |held| held.range(from..)).filter_map(|(_, sid)| self.numbers.get(sid))
     }
 
+    /// The bundles of an account.
+    pub(super) fn bundles(&self, account: &AccountSid) -> &[BundleSpec] {
+        self.account(account).map_or(&[], |account| account.bundles.as_slice())
+    }
+
     /// How many numbers an account holds.
     pub(super) fn held_count(&self, account: &AccountSid) -> usize {
         self.by_account.get(account).map_or(0, BTreeMap::len)
@@ -675,6 +687,7 @@ impl World {
             kind: spec.kind,
             status: spec.status,
             owner: spec.owner_account_sid,
+            bundles: spec.bundles,
             created,
             updated: now,
         }));

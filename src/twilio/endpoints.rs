@@ -14,6 +14,8 @@ pub enum Product {
     Pricing,
     /// Messaging Services and their compliance: `messaging.twilio.com`.
     Messaging,
+    /// Regulations and the papers for them: `numbers.twilio.com`.
+    Numbers,
 }
 
 /// The base URL of each product.
@@ -22,6 +24,7 @@ pub struct Endpoints {
     api: Url,
     pricing: Url,
     messaging: Url,
+    numbers: Url,
 }
 
 /// Why a URL cannot be Twilio's base.
@@ -45,13 +48,14 @@ impl Endpoints {
     /// Twilio itself, region US1 (<https://www.twilio.com/docs/usage/api>).
     ///
     /// # Errors
-    /// Never in practice: the three constants are URLs.
+    /// Never in practice: the constants are URLs.
     pub fn twilio() -> Result<Self, EndpointError> {
         let url = |text| Url::parse(text).map_err(|_| EndpointError::Unreadable);
         Ok(Self {
             api: url("https://api.twilio.com/")?,
             pricing: url("https://pricing.twilio.com/")?,
             messaging: url("https://messaging.twilio.com/")?,
+            numbers: url("https://numbers.twilio.com/")?,
         })
     }
 
@@ -71,7 +75,7 @@ impl Endpoints {
         if !only_origin || !base.username().is_empty() || base.password().is_some() {
             return Err(EndpointError::TooMuch);
         }
-        Ok(Self { api: base.clone(), pricing: base.clone(), messaging: base })
+        Ok(Self { api: base.clone(), pricing: base.clone(), messaging: base.clone(), numbers: base })
     }
 
     /// The base of one product.
@@ -80,6 +84,7 @@ impl Endpoints {
             Product::Api => &self.api,
             Product::Pricing => &self.pricing,
             Product::Messaging => &self.messaging,
+            Product::Numbers => &self.numbers,
         }
     }
 
@@ -147,5 +152,6 @@ mod tests {
         );
         assert_eq!(endpoints.base(Product::Pricing).as_str(), "https://pricing.twilio.com/");
         assert_eq!(endpoints.base(Product::Messaging).as_str(), "https://messaging.twilio.com/");
+        assert_eq!(endpoints.base(Product::Numbers).as_str(), "https://numbers.twilio.com/");
     }
 }

@@ -19,6 +19,7 @@ mod messaging;
 mod numbers;
 mod page;
 mod pricing;
+mod regulatory;
 mod scrub;
 mod search;
 pub mod signature;

@@ -16,8 +16,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::domain::{
-    AccountSid, AvailableNumber, Capabilities, CountryCode, E164, HttpMethod, IncomingNumber, MessagingServiceSid,
-    PhoneNumberSid,
+    AccountSid, AvailableNumber, Bundle, BundleSid, Capabilities, CountryCode, E164, HttpMethod, IncomingNumber,
+    MessagingServiceSid, PhoneNumberSid, RegulationSid,
 };
 
 /// Reads a body; the error names the JSON path. It may quote a value: it has to be scrubbed before it is printed.
@@ -453,6 +453,69 @@ pub(super) struct WireVerification {
     pub(super) status: Text,
     #[serde(default)]
     pub(super) rejection_reason: Text,
+}
+
+/// One page of regulations.
+#[derive(Debug, Deserialize)]
+pub(super) struct RegulationPage {
+    /// Required: no regulations would say that nothing is asked for.
+    pub(super) results: Vec<WireRegulation>,
+    #[serde(default)]
+    pub(super) meta: Meta,
+}
+
+/// A regulation.
+#[derive(Debug, Deserialize)]
+pub(super) struct WireRegulation {
+    pub(super) sid: RegulationSid,
+    #[serde(default)]
+    pub(super) friendly_name: Text,
+    #[serde(default)]
+    pub(super) requirements: Requirements,
+}
+
+/// What it asks for. What stands in the lists is for whoever makes a bundle.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Requirements {
+    #[serde(default)]
+    pub(super) end_user: Vec<Value>,
+    #[serde(default)]
+    pub(super) supporting_document: Vec<Value>,
+}
+
+/// One page of bundles.
+#[derive(Debug, Deserialize)]
+pub(super) struct BundlePage {
+    /// Required, as above.
+    pub(super) results: Vec<WireBundle>,
+    #[serde(default)]
+    pub(super) meta: Meta,
+}
+
+/// A bundle.
+#[derive(Debug, Deserialize)]
+pub(super) struct WireBundle {
+    sid: BundleSid,
+    #[serde(default)]
+    friendly_name: Text,
+    #[serde(default)]
+    regulation_sid: Text,
+    #[serde(default)]
+    status: Text,
+    #[serde(default)]
+    valid_until: Text,
+}
+
+impl From<WireBundle> for Bundle {
+    fn from(bundle: WireBundle) -> Self {
+        Self {
+            sid: bundle.sid,
+            name: bundle.friendly_name.0,
+            regulation: bundle.regulation_sid.0,
+            status: bundle.status.0,
+            valid_until: bundle.valid_until.0.parse().ok(),
+        }
+    }
 }
 
 /// What an error answer tells, in whichever shape it came.

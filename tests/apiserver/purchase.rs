@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use clinic_phone_operator::api::ClinicPhoneNumber;
 use clinic_phone_operator::api::v1alpha1::{ClaimOutcome, Origin};
 use clinic_phone_operator::simulator::{AccountSpec, ApiKey, KeyType, StockLimit};
 use serde_json::json;
 
 use crate::harness::Outcome;
 use crate::world::{
-    Account, EXACT, Options, WEBHOOK, World, condition, held, is_ready, life, message, observed, status,
+    Account, BARE, EXACT, Options, WEBHOOK, World, condition, held, is_ready, life, message, observed, status,
 };
 
 fn stock(code: &str, count: u64) -> StockLimit {
@@ -115,19 +116,53 @@ fn label_voice_fallbacks_and_regulatory_sids_go_with_the_post() -> Outcome {
     })
 }
 
+/// Before anything is searched or bought: first that a bundle is missing, then what is wrong with the one that is named.
 #[test]
 fn what_the_law_asks_for_is_told_and_then_bought() -> Outcome {
     life(Options::default(), async |world: &mut World| {
+        let sid = |prefix: &str| format!("{prefix}{}", "5".repeat(32));
+        let account = |status: &str| {
+            let bundle = json!({"sid": sid("BU"), "friendlyName": "Clinic", "status": status, "isoCountry": "GB", "numberType": "mobile"});
+            let spec = AccountSpec::new(world.account.sid.clone(), &world.account.token);
+            Ok::<_, serde_json::Error>(vec![AccountSpec { bundles: vec![serde_json::from_value(bundle)?], ..spec }])
+        };
         world.create("reception", json!({"search": {"country": "GB", "type": "Mobile", "areaCodes": null}})).await?;
         let number = world.reason("reception", "RegulatoryDataRequired").await?;
-        assert!(message(&number).contains("spec.regulatory."), "{}", message(&number));
-        assert_eq!(world.sold(), 0);
-        let refused = world.count("buy");
-        assert_eq!(refused, 1, "one refusal is enough: another number would meet it too");
-        let sid = |prefix: &str| format!("{prefix}{}", "5".repeat(32));
+        for words in ["spec.regulatory.bundleSID", "Mobile - Business", "The account shows none"] {
+            assert!(message(&number).contains(words), "{words}: {}", message(&number));
+        }
+        world.twilio.add_accounts(account("twilio-approved")?)?;
+        world.ask("reception", "a bundle is there").await?;
+        let named = |number: &ClinicPhoneNumber| message(number).contains(&format!("{} (Clinic)", sid("BU")));
+        world.until("reception", "the bundle's name", named).await?;
+
+        world.twilio.add_accounts(account("in-review")?)?;
         world.edit("reception", json!({"regulatory": {"addressSID": sid("AD"), "bundleSID": sid("BU")}})).await?;
+        let review = |number: &ClinicPhoneNumber| message(number).contains("Twilio says in-review");
+        world.until("reception", "in review", review).await?;
+        assert_eq!((world.sold(), world.count("buy"), world.count("search")), (0, 0, 0));
+
+        world.twilio.add_accounts(account("twilio-approved")?)?;
+        world.ask("reception", "it is approved").await?;
         world.ready("reception").await?;
-        assert_eq!((world.sold(), world.count("buy")), (1, 2));
+        assert_eq!((world.sold(), world.count("buy")), (1, 1));
+        Ok(())
+    })
+}
+
+/// An API key that may not read regulations finds out as before: Twilio refuses, and one refusal is enough.
+#[test]
+fn without_the_right_to_read_regulations_twilio_refuses_and_says_what_is_missing() -> Outcome {
+    life(Options::default(), async |world: &mut World| {
+        world.narrow_key("narrow", 7, &[&BARE[..], &["ListAvailablePhoneNumberMobile"]].concat()).await?;
+        let spec = json!({
+            "credentialsSecretRef": {"name": "narrow"}, "regulatory": {"addressSID": format!("AD{}", "5".repeat(32))},
+            "search": {"country": "GB", "type": "Mobile", "areaCodes": null},
+        });
+        world.create("reception", spec).await?;
+        let number = world.reason("reception", "RegulatoryDataRequired").await?;
+        assert!(message(&number).contains("spec.regulatory.bundleSID"), "{}", message(&number));
+        assert_eq!((world.sold(), world.count("buy")), (0, 1), "another number would be refused for the same");
         Ok(())
     })
 }

@@ -939,6 +939,27 @@ pub fn lives() -> Vec<Life> {
             ],
         ),
         life(
+            "a bundle missing, then named",
+            1,
+            false,
+            vec![
+                (
+                    |w| {
+                        w.twilio.papers = super::regulatory::papers(None);
+                        w.apply("a", super::regulatory::in_france());
+                    },
+                    |w| stalled(w, "RegulatoryDataRequired") && w.twilio.sales.is_empty(),
+                ),
+                (
+                    |w| {
+                        w.twilio.papers = super::regulatory::papers(Some("twilio-approved"));
+                        super::regulatory::name_bundle(w);
+                    },
+                    bought,
+                ),
+            ],
+        ),
+        life(
             "no numbers, then some",
             1,
             false,

@@ -19,6 +19,7 @@ mod membership;
 mod pass;
 mod properties;
 mod regressions;
+mod regulatory;
 mod standing;
 mod table;
 mod told;

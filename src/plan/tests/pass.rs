@@ -12,6 +12,7 @@ use crate::domain::{AccountSid, Class, CountryCode, E164, Field, IncomingNumber,
 use crate::plan::fuse::{self, Admission, Entry, Purpose};
 use crate::plan::observed::{CredentialsView, PricesView, Rival, StampView};
 use crate::plan::reach::{Known, Reach};
+use crate::plan::regulatory::PapersView;
 use crate::plan::status;
 use crate::plan::{
     self, AccountList, Claim, Desired, Held, Kind, Memory, ObjectKey, Observed, Plan, Post, Situation, Step, plan,
@@ -70,6 +71,7 @@ pub fn name(step: &Step) -> &'static str {
         Step::Search { .. } => "search",
         Step::FindOffer { .. } => "offer",
         Step::ReadPrices { .. } => "prices",
+        Step::ReadPapers { .. } => "papers",
         Step::NoteClaims => "claims",
         Step::LookAtRivals { .. } => "rivals",
         Step::LookAtOwners => "owners",
@@ -360,6 +362,16 @@ impl Pass {
                 if let Some(number) = answer {
                     self.observed.learn_update(number, &fields, drift, world.now.boot);
                 }
+            }
+            Step::ReadPapers { country, kind, bundle } => {
+                if let Some((trouble, until)) = self.closed(world) {
+                    self.observed.learn_trouble(trouble, Some(until));
+                    return Ok(Turn::On);
+                }
+                let result = send(world, "ListRegulation", call, |world, _| Ok(world.twilio.papers.clone()));
+                self.note(world, result.as_ref().map(|_| ()));
+                let view = result.map_or_else(PapersView::Unread, PapersView::Read);
+                self.observed.learn_papers((country, kind, bundle), view);
             }
             Step::ReadService { service } => {
                 let read = self.told(world, "FetchService", call, |world| {

@@ -432,6 +432,7 @@ fn check(desired: &Desired, o: &Observed, now: Now) -> Result<(), TestCaseError>
         | Step::Search { .. }
         | Step::FindOffer { .. }
         | Step::ReadPrices { .. }
+        | Step::ReadPapers { .. }
         | Step::NoteClaims
         | Step::LookAtRivals { .. }
         | Step::LookAtOwners

@@ -7,7 +7,8 @@ use rust_decimal::Decimal;
 
 use crate::domain::{
     AccountSid, AvailableNumber, Capabilities, Class, Currency, E164, Field, HttpMethod, IncomingNumber, Meaning,
-    MessagingService, MessagingServiceSid, Moment, Now, NumberPrices, NumberType, PhoneNumberSid, Purchase, Trouble,
+    MessagingService, MessagingServiceSid, Moment, Now, NumberPrices, NumberType, Papers, PhoneNumberSid, Purchase,
+    Trouble,
 };
 
 /// What a faulty call meets.
@@ -79,6 +80,10 @@ pub struct Twilio {
     /// Takes every update, and another program sets `SmsUrl` back before it is answered.
     pub keeps_sms_url: bool,
     pub made: u32,
+    /// What every country but the first two asks for, and what there is for it.
+    pub papers: Papers,
+    /// What every number on offer asks for.
+    pub address: &'static str,
     /// The Messaging Services of the account.
     pub services: BTreeMap<MessagingServiceSid, MessagingService>,
     /// Which number is in which of them.
@@ -235,7 +240,7 @@ impl Twilio {
                 region: Some("QC".into()),
                 country: None,
                 capabilities: Capabilities { sms: true, ..Capabilities::default() },
-                address_requirements: "none".into(),
+                address_requirements: self.address.into(),
             })
             .collect()
     }

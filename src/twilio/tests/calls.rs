@@ -1,7 +1,9 @@
 use serde_json::json;
 
 use super::*;
-use crate::domain::{AddressSid, BundleSid, Capability, Field, IdentitySid, MessagingServiceSid};
+use crate::domain::{
+    AddressSid, BundleSid, Capability, CountryCode, Field, IdentitySid, MessagingServiceSid, NumberType,
+};
 
 const BASE: &str = "https://api.twilio.com/2010-04-01/Accounts/AC00000000000000000000000000000000";
 
@@ -587,4 +589,56 @@ async fn a_number_is_put_into_a_service_once_and_taken_out_of_it_again() {
     let script = Script::of([]);
     let told = script.client().join_service(&canary_token(), &service_sid(), &number_sid(), &closed_fence()).await;
     assert_eq!((told.unwrap_err().meaning, script.asked().len()), (Meaning::NotSent, 0));
+}
+
+#[tokio::test]
+async fn papers_are_read_for_a_country_and_kind() {
+    const REGULATIONS: &str = "https://numbers.twilio.com/v2/RegulatoryCompliance/Regulations";
+    let france = CountryCode::parse("FR").unwrap();
+    let rule = |n: u32, requirements: serde_json::Value| json!({"sid": format!("RN{n:032x}"), "friendly_name": format!("rule {n}"), "requirements": requirements});
+    let asks = json!({"end_user": [], "supporting_document": [[{"name": "Address"}]]});
+    let first = json!({
+        "results": [rule(1, json!({"end_user": [], "supporting_document": []})), rule(2, asks)],
+        "meta": {"next_page_url": format!("{REGULATIONS}?Page=1")},
+    });
+    let second =
+        json!({"results": [rule(3, json!({"end_user": [{"type": "business"}]}))], "meta": {"next_page_url": null}});
+    let sid = BundleSid::parse(&format!("BU{:032x}", 1)).unwrap();
+    let bundle = json!({
+        "sid": sid, "friendly_name": "ours", "regulation_sid": format!("RN{:032x}", 2), "status": "draft",
+        "valid_until": "2027-01-01T00:00:00Z",
+    });
+
+    let pages = || [answer(200, first.to_string()), answer(200, second.to_string())];
+    let script = Script::of(pages().into_iter().chain([answer(200, bundle.to_string())]));
+    let papers = script.client().papers(&canary_token(), &france, NumberType::TollFree, Some(&sid)).await.unwrap();
+    let names: Vec<_> = papers.regulations.iter().map(|rule| rule.name.as_str()).collect();
+    assert_eq!(names, ["rule 2", "rule 3"], "what asks for nothing is left out");
+    let found = papers.bundle.unwrap();
+    assert_eq!((found.status.as_str(), found.regulation.as_str()), ("draft", &*format!("RN{:032x}", 2)));
+    assert!(found.valid_until.is_some());
+    let asked: Vec<_> = script.asked().iter().map(|request| request.uri().to_string()).collect();
+    assert_eq!(asked[0], format!("{REGULATIONS}?IsoCountry=FR&NumberType=toll-free&PageSize=1000"));
+    assert_eq!(asked[2], format!("https://numbers.twilio.com/v2/RegulatoryCompliance/Bundles/{sid}"));
+
+    // Not there; and without a name those that are approved, as far as they can be listed.
+    let script = Script::of(pages().into_iter().chain([not_found()]));
+    let papers = script.client().papers(&canary_token(), &france, NumberType::Local, Some(&sid)).await.unwrap();
+    assert_eq!(papers.bundle, None);
+    let approved = json!({"results": [bundle], "meta": {}});
+    let script = Script::of(pages().into_iter().chain([answer(200, approved.to_string())]));
+    let papers = script.client().papers(&canary_token(), &france, NumberType::Local, None).await.unwrap();
+    assert_eq!(papers.approved.len(), 1);
+    assert!(script.asked()[2].uri().to_string().contains("Status=twilio-approved"));
+    let script = Script::of(pages().into_iter().chain([answer(500, "")]));
+    let papers = script.client().papers(&canary_token(), &france, NumberType::Local, None).await.unwrap();
+    assert!(papers.approved.is_empty() && papers.regulations.len() == 2);
+    // Nothing is asked for: nothing more is looked at.
+    let script = Script::of([answer(200, json!({"results": [], "meta": {}}).to_string())]);
+    let papers = script.client().papers(&canary_token(), &france, NumberType::Local, Some(&sid)).await.unwrap();
+    assert!(papers.regulations.is_empty() && script.asked().len() == 1);
+    for body in [json!({}), json!({"results": [{}]})] {
+        let script = Script::of([answer(200, body.to_string())]);
+        assert!(script.client().papers(&canary_token(), &france, NumberType::Local, None).await.is_err(), "{body}");
+    }
 }
