@@ -9,6 +9,7 @@ use crate::commands::audit::AuditArgs;
 use crate::commands::inbox::InboxArgs;
 use crate::commands::search::SearchArgs;
 use crate::commands::simulate::SimulateArgs;
+use crate::commands::test_sms::TestSmsArgs;
 use crate::domain::ParseError;
 use crate::domain::time::parse_duration;
 use crate::telemetry::logs::LogFormat;
@@ -31,6 +32,8 @@ pub enum Command {
     Audit(AuditArgs),
     /// Show numbers on offer and what one would cost; buy nothing.
     Search(Box<SearchArgs>),
+    /// Send an SMS through a number, or wait for one to it, and follow it; ask before it costs.
+    TestSms(Box<TestSmsArgs>),
     /// Print the CustomResourceDefinition.
     Crd,
     /// Run the simulated Twilio: the API's behaviour without an account and without money.

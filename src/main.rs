@@ -47,6 +47,7 @@ async fn dispatch(cli: Cli, stop: CancellationToken) -> anyhow::Result<ExitCode>
         }
         Command::Audit(args) => return answer(&commands::audit::run(&args, clock, stop).await?),
         Command::Search(args) => return answer(&commands::search::run(&args, stop).await?),
+        Command::TestSms(args) => return answer(&commands::test_sms::run(&args, clock, stop).await?),
         Command::Crd => print(&commands::crd::text()?)?,
         Command::Simulate(args) => commands::simulate::run(args, clock, stop).await?,
         Command::Inbox(args) => commands::inbox::run(args, clock, stop).await?,

@@ -14,6 +14,7 @@ pub mod output;
 pub mod run;
 pub mod search;
 pub mod simulate;
+pub mod test_sms;
 
 /// What a command that asks something ends with.
 #[derive(Debug)]

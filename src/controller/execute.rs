@@ -58,11 +58,14 @@ impl Pass<'_> {
             Step::Post(post) => self.post(post).await?,
             Step::Update { sid, fields, drift } => return self.update(&sid, &fields, drift).await,
             Step::ReadService { service } => return self.read_service(service).await,
-            Step::SaveMembership { membership, note } => {
+            Step::SaveMembership { membership, note, repair } => {
                 let (claim, held) = (self.observed.claim.clone(), self.observed.held.clone());
-                self.observed.learn_membership(membership);
-                return self.announce_or_save(claim, held, note, situation).await;
+                self.observed.membership.clone_from(&membership);
+                let flow = self.announce_or_save(claim, held, note, situation).await?;
+                self.observed.learn_membership(membership, repair, self.context.now().boot);
+                return Ok(flow);
             }
+            Step::ReadMembership { service, sid } => return self.read_membership(&service, &sid).await,
             Step::Join { service, sid } => return self.join(&service, &sid).await,
             Step::Leave { service, sid } => return self.leave(&service, &sid).await,
             Step::ReadDiscovery => {
@@ -403,6 +406,9 @@ impl Pass<'_> {
         self.observed.learn_updating(context.now().boot);
         let result = context.twilio.update(&credentials, sid, fields, &fence).await;
         drop(permit);
+        if result.as_ref().is_err_and(Trouble::is_not_processed) {
+            self.observed.learn_unsent();
+        }
         if let Some(number) = self.ended(&account, &fingerprint, result) {
             let names = fields.iter().map(|(f, _)| f.to_string()).collect::<Vec<_>>().join(", ");
             let (warning, reason, text) = if drift {

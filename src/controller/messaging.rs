@@ -14,29 +14,52 @@ use super::execute::Flow;
 use super::pass::Pass;
 use super::reach;
 
+/// What became of a call: an answer, a refusal that counts as one, or nothing that settles anything.
+type Told<T> = Result<Option<Result<T, Trouble>>, Flow>;
+
 impl Pass<'_> {
     pub(super) async fn read_service(&mut self, service: MessagingServiceSid) -> Result<Flow, Error> {
         let twilio = self.context.twilio.clone();
-        let answer =
+        let told =
             self.asked(false, async |credentials, _| twilio.messaging_service(credentials, &service).await).await?;
-        Ok(self.folded(answer, |pass, read| pass.observed.learn_service(service.clone(), read)))
+        Ok(self.folded(told, |pass, read| pass.observed.learn_service(service, read)))
+    }
+
+    pub(super) async fn read_membership(
+        &mut self,
+        service: &MessagingServiceSid,
+        sid: &PhoneNumberSid,
+    ) -> Result<Flow, Error> {
+        let twilio = self.context.twilio.clone();
+        let told =
+            self.asked(false, async |credentials, _| twilio.is_in_service(credentials, service, sid).await).await?;
+        Ok(self.folded(told, |pass, read| match read {
+            // The reading that did not have it was of before, or lagged.
+            Ok(true) => {
+                pass.moved(sid, Some(service));
+                pass.observed.learn_member(true);
+            }
+            Ok(false) => pass.observed.learn_member(false),
+            Err(trouble) => pass.observed.learn_trouble(trouble, None),
+        }))
     }
 
     pub(super) async fn join(&mut self, service: &MessagingServiceSid, sid: &PhoneNumberSid) -> Result<Flow, Error> {
         let twilio = self.context.twilio.clone();
-        let answer = self
-            .asked(true, async |credentials, fence| twilio.join_service(credentials, service, sid, fence).await)
-            .await?;
-        Ok(self.folded(answer, |pass, joined| {
-            let now = pass.context.now().boot;
-            pass.moved();
-            pass.observed.learn_joined(joined, now);
+        let told =
+            self.asked(true, async |credentials, fence| twilio.join_service(credentials, service, sid, fence).await);
+        let told = told.await?;
+        Ok(self.folded(told, |pass, joined| {
+            if joined.is_ok() {
+                pass.moved(sid, Some(service));
+            }
+            pass.observed.learn_joined(joined);
         }))
     }
 
     pub(super) async fn leave(&mut self, service: &MessagingServiceSid, sid: &PhoneNumberSid) -> Result<Flow, Error> {
         let twilio = self.context.twilio.clone();
-        let answer = self
+        let told = self
             .asked(true, async |credentials, fence| {
                 match twilio.leave_service(credentials, service, sid, fence).await {
                     // Good credentials, and a moment ago the number was there: twice not found is not there.
@@ -45,16 +68,28 @@ impl Pass<'_> {
                 }
             })
             .await?;
-        Ok(self.folded(answer, |pass, left| {
-            pass.moved();
+        // A release does not wait for it: with the number goes whatever service it is in.
+        let told = match (told, self.observed.trouble.take_if(|(trouble, _)| trouble.operation == LEAVE)) {
+            (Ok(None), Some((trouble, _))) if self.desired.deleting && !trouble.is_not_processed() => {
+                Ok(Some(Err(trouble)))
+            }
+            (told, trouble) => {
+                self.observed.trouble = trouble.or(self.observed.trouble.take());
+                told
+            }
+        };
+        Ok(self.folded(told, |pass, left| {
+            if left.is_ok() {
+                pass.moved(sid, None);
+            }
             pass.observed.learn_left(left);
         }))
     }
 
-    /// What was read of the account's services is of before.
-    fn moved(&self) {
+    /// What was read of the account's services before is of before.
+    fn moved(&self, sid: &PhoneNumberSid, to: Option<&MessagingServiceSid>) {
         if let Some(held) = &self.observed.held {
-            reach::outdated(self.context, &held.account);
+            reach::moved(self.context, &held.account, sid, to);
         }
     }
 
@@ -63,7 +98,7 @@ impl Pass<'_> {
         &mut self,
         writes: bool,
         request: impl AsyncFnOnce(&Credentials, &Fence) -> Result<T, Trouble>,
-    ) -> Result<Result<Option<Result<T, Trouble>>, Flow>, Error> {
+    ) -> Result<Told<T>, Error> {
         let (credentials, account, fingerprint) = self.credentials()?;
         let context = self.context;
         let permit = match context.accounts.admit(&account, &fingerprint, Lane::Change, context.now().boot) {
@@ -77,6 +112,9 @@ impl Pass<'_> {
         }
         let result = request(&credentials, &fence).await;
         drop(permit);
+        if writes && result.as_ref().is_err_and(Trouble::is_not_processed) {
+            self.observed.learn_unsent();
+        }
         let refused = |trouble: &Trouble| matches!(trouble.meaning, Meaning::RefusedNumber | Meaning::RefusedOtherwise);
         Ok(Ok(match result {
             Err(trouble) if refused(&trouble) => Some(Err(trouble)),
@@ -84,12 +122,8 @@ impl Pass<'_> {
         }))
     }
 
-    fn folded<T>(
-        &mut self,
-        answer: Result<Option<Result<T, Trouble>>, Flow>,
-        learn: impl FnOnce(&mut Self, Result<T, Trouble>),
-    ) -> Flow {
-        match answer {
+    fn folded<T>(&mut self, told: Told<T>, learn: impl FnOnce(&mut Self, Result<T, Trouble>)) -> Flow {
+        match told {
             Err(flow) => return flow,
             Ok(Some(told)) => learn(self, told),
             Ok(None) => {}
@@ -98,10 +132,12 @@ impl Pass<'_> {
     }
 }
 
+const LEAVE: &str = "DeletePhoneNumber";
+
 /// Twilio knew nothing of a number in a service when it was to be taken out, and knows it a moment later.
 fn disagreeing() -> Trouble {
     Trouble {
-        operation: "DeletePhoneNumber",
+        operation: LEAVE,
         meaning: Meaning::Ambiguous,
         class: Class::Unavailable,
         http_status: None,

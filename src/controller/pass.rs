@@ -124,9 +124,7 @@ impl<'a> Pass<'a> {
         situation: Option<&Situation>,
     ) -> Result<(), Error> {
         let now = self.context.now();
-        let mut after = self.observed.clone();
-        after.claim.clone_from(&claim);
-        after.held.clone_from(&held);
+        let after = self.observed.with(claim.clone(), held.clone());
         let old = self.object.status.clone().unwrap_or_default();
         let mut new = status::render(&old, &self.desired, &after, situation, now);
         if self.done(situation) {

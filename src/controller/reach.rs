@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::domain::{AccountSid, Moment, PhoneNumberSid};
+use crate::domain::{AccountSid, MessagingServiceSid, Moment, PhoneNumberSid};
 use crate::plan::Held;
 use crate::plan::reach::{Account, Needs, Reach, Reading, Services};
 use crate::plan::turn::{self, Turn};
@@ -20,6 +20,8 @@ use super::beside::{Asker, Subject, spread};
 const FIRST: Duration = Duration::from_secs(3600);
 /// A number that was acquired so recently is looked at at once.
 const NEW: Duration = Duration::from_secs(15 * 60);
+/// After a number was put into a service, or taken out, the account is read again this much later.
+const SOON: Duration = Duration::from_secs(60);
 /// Messaging Services of one account whose numbers are read: more than any clinic has.
 const SERVICES: usize = 50;
 
@@ -48,19 +50,16 @@ pub(super) fn of(context: &Context, held: Option<&Held>, now: Moment) -> Reach {
     held.and_then(|held| Some(all.get(&held.account)?.known.of(&held.sid, now))).unwrap_or_default()
 }
 
-/// A number was put into a service or taken out of one: nothing is known of the account's services until they are read again,
-/// which is soon.
-pub(super) fn outdated(context: &Context, account: &AccountSid) {
-    if context.settings.messaging_interval.is_zero() {
-        return;
-    }
+/// A number was put into a service, taken out of one, or seen in one: what was read is brought up to that, and read again soon.
+pub(super) fn moved(context: &Context, account: &AccountSid, sid: &PhoneNumberSid, to: Option<&MessagingServiceSid>) {
     let now = context.now().boot;
     let mut all = context.reach.locked();
-    let kept = all.entry(account.clone()).or_default();
+    // An account that was not read has its turn anyway.
+    let Some(kept) = all.get_mut(account) else { return };
     kept.moved_at = Some(now);
-    kept.known.services = Reading::default();
-    kept.known.campaigns = Reading::default();
-    kept.turn.due = now;
+    kept.known.moved(sid, to);
+    // Not at once: a list may lag.
+    kept.turn.due = kept.turn.due.min(now.after(SOON));
 }
 
 /// Whether an account is to be read; `born` is when this process began.
@@ -113,11 +112,11 @@ pub(super) async fn refresh(
     };
     let mut all = context.reach.locked();
     let moved_at = all.get(account).and_then(|meanwhile| meanwhile.moved_at);
-    if moved_at.is_some_and(|moved| moved >= now) {
-        // It began before: read again at once.
-        kept.known.services = Reading::default();
-        kept.known.campaigns = Reading::default();
-        kept.turn.due = now;
+    if let Some(meanwhile) = all.get(account).filter(|_| moved_at.is_some_and(|moved| moved >= now)) {
+        // It began before: what is known meanwhile stays, and is read again.
+        kept.known.services = meanwhile.known.services.clone();
+        kept.known.campaigns = meanwhile.known.campaigns.clone();
+        kept.turn.due = now.after(SOON);
     }
     all.insert(account.clone(), Kept { moved_at, ..kept });
 }

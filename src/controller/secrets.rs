@@ -30,7 +30,7 @@ pub(super) async fn read(
 }
 
 /// As [`read`], for whoever has no context.
-pub(super) async fn read_as(
+pub(crate) async fn read_as(
     reader: Reader,
     kube: &kube::Client,
     salt: &[u8],

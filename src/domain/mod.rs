@@ -4,6 +4,7 @@
 //! No I/O, no clock, no Kubernetes and no Twilio here.
 
 pub mod capabilities;
+pub mod message;
 pub mod messaging;
 pub mod money;
 pub mod number;
@@ -18,6 +19,7 @@ pub mod usage;
 pub mod webhook;
 
 pub use capabilities::{Capabilities, Capability};
+pub use message::{Alert, ArrivedMessage, MessageState};
 pub use messaging::{MessagingService, Registration};
 pub use money::{Currency, MessagePrice, MessagePrices, Money, NumberPrices};
 pub use number::{AvailableNumber, Field, IncomingNumber, NumberType, Purchase, Regulatory, Search, Setup};

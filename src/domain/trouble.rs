@@ -69,6 +69,11 @@ pub struct Trouble {
 }
 
 impl Trouble {
+    /// Whether the call certainly had no effect.
+    pub fn is_not_processed(&self) -> bool {
+        matches!(self.meaning, Meaning::NotSent | Meaning::Throttled | Meaning::Credentials)
+    }
+
     /// Whether the credentials are good and lack a right: what else they may do goes on. Whoever may not even look at the
     /// account's numbers can do nothing at all.
     pub fn lacks_a_right(&self) -> bool {

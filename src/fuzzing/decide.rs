@@ -153,7 +153,7 @@ impl Life<'_, '_> {
             Step::Leave { service, .. } => {
                 assert!(observed.membership.as_ref().is_some_and(|m| m.service == *service));
             }
-            Step::ReadService { .. } | Step::SaveMembership { .. } => {}
+            Step::ReadService { .. } | Step::ReadMembership { .. } | Step::SaveMembership { .. } => {}
             Step::RemoveFinalizer { .. } => assert!(desired.deleting),
             Step::AddFinalizer
             | Step::ReadSecret
@@ -281,15 +281,20 @@ impl Life<'_, '_> {
                     self.observed.learn_service(service, read);
                 }
             }
-            Step::SaveMembership { membership, .. } => {
-                self.observed.learn_membership(membership);
+            Step::SaveMembership { membership, repair, .. } => {
+                self.observed.membership.clone_from(&membership);
                 let (claim, held) = (self.observed.claim.clone(), self.observed.held.clone());
                 self.save(claim, held, Some(situation));
+                self.observed.learn_membership(membership, repair, self.now.boot);
             }
+            Step::ReadMembership { .. } => match self.answer("FetchPhoneNumber") {
+                Err(trouble) => self.trouble(trouble),
+                Ok(()) => self.observed.learn_member(self.choices.yes()),
+            },
             Step::Join { .. } => {
                 self.observed.learn_updating(self.now.boot);
                 if let Some(joined) = self.told("CreatePhoneNumber") {
-                    self.observed.learn_joined(joined, self.now.boot);
+                    self.observed.learn_joined(joined);
                 }
             }
             Step::Leave { .. } => {
@@ -321,9 +326,7 @@ impl Life<'_, '_> {
 
     /// Writes status: an open claim is not dropped, and what is written reads back.
     fn save(&mut self, claim: Option<Claim>, held: Option<Held>, situation: Option<&Situation>) {
-        let mut after = self.observed.clone();
-        after.claim.clone_from(&claim);
-        after.held.clone_from(&held);
+        let after = self.observed.with(claim.clone(), held.clone());
         let old = self.object.status.clone().unwrap_or_default();
         let new = status::render(&old, &self.desired, &after, situation, self.now);
         assert_eq!(new, status::render(&new, &self.desired, &after, situation, self.now), "the same again is the same");

@@ -43,6 +43,7 @@ fn due(desired: &Desired, observed: &Observed) -> Moment {
     let learnt = memory.checked.as_ref().map_or_else(|| observed.reach.is_told(), |c| c.reach != observed.reach);
     // What was begun and failed is tried again when its pause is over, and not at the next look.
     let begun = observed.reported.reconciling;
+    let mending = observed.reported.out_of_service.is_some() || observed.reported.service_refused.is_some();
     if observed.asked(desired)
         || !fulfilled(desired, observed)
         || [memory.suspect, given_up, blind, learnt, begun].contains(&true)
@@ -51,9 +52,7 @@ fn due(desired: &Desired, observed: &Observed) -> Moment {
     }
     match &memory.checked {
         // What a person has to mend is looked at more often: it may be mended.
-        Some(checked) if observed.reported.out_of_service.is_some() => {
-            checked.at.after(jittered(desired).min(setback::PROBE))
-        }
+        Some(checked) if mending => checked.at.after(jittered(desired).min(setback::PROBE)),
         Some(checked) => checked.at.after(jittered(desired)),
         // After a restart: what is in service is looked at some time within one interval, not all at once.
         None => memory.born.after(desired.interval.mul_f64(fraction(desired))),
@@ -117,11 +116,21 @@ fn unset(
     until: Moment,
     trouble: &Situation,
 ) -> Option<Plan> {
-    let seen = observed.number.is_some() && wish.is_ok() && !desired.suspend;
-    let pending = wish.as_ref().is_ok_and(|wish| membership::is_pending(wish, observed));
-    let wiring = wiring(desired, observed).filter(|w| seen && (pending || !w.wrong.is_empty()))?;
-    let serves = wiring.inbound && in_service_before(observed);
-    let kind = if serves { Kind::Rewiring } else { Kind::ConfiguringNumber };
+    let seen = observed.number.is_some() && !desired.suspend;
+    let wish = wish.as_ref().ok().filter(|_| seen)?;
+    let wiring = wiring(desired, observed)?;
+    let pending = membership::is_pending(wish, observed);
+    let kind = match (wiring.wrong.is_empty(), pending) {
+        (true, false) => return None,
+        // What was refused stays refused, whatever keeps it from being tried again.
+        (true, true) => match observed.service_refused(desired) {
+            Some(refused) => return Some(Plan::Blocked { probe: until, situation: refused.clone() }),
+            None if observed.reported.ready => Kind::Rewiring,
+            None => Kind::ConfiguringNumber,
+        },
+        (false, _) if wiring.inbound && in_service_before(observed) => Kind::Rewiring,
+        (false, _) => Kind::ConfiguringNumber,
+    };
     Some(Plan::rest(until, Situation { kind, message: trouble.message.clone() }))
 }
 
@@ -135,8 +144,8 @@ fn unobserved(
     until: Moment,
     message: String,
 ) -> Plan {
-    let reported = &observed.reported;
-    if let Some(situation) = wish.err().or(reported.out_of_service.clone()).or(reported.service_refused.clone()) {
+    let refused = || observed.reported.out_of_service.clone().or_else(|| observed.service_refused(desired).cloned());
+    if let Some(situation) = wish.err().or_else(refused) {
         return Plan::Blocked { probe: until, situation };
     }
     let kind = match (in_service_before(observed), fulfilled(desired, observed)) {
@@ -210,12 +219,14 @@ fn observe(desired: &Desired, observed: &Observed, held: &Held, wish: Result<&Wi
                 record::in_service(number, wish),
             );
         }
-        let kind = if in_service_before(observed) { Kind::Rewiring } else { Kind::ConfiguringNumber };
-        return match membership::plan(observed, held, number, wish, kind, !unread, now) {
+        let so_far = (fulfilled(desired, observed), !unread);
+        return match membership::plan(desired, observed, held, number, wish, so_far, now) {
             None => Plan::rest(next, record::in_service(number, wish)),
             Some(_) if desired.suspend => {
                 let mut situation = record::in_service(number, wish);
-                situation.message.push_str("; its Messaging Service is not changed while spec.suspend is true");
+                if membership::is_due(desired, observed, wish, so_far.0) {
+                    situation.message.push_str("; its Messaging Service is not changed while spec.suspend is true");
+                }
                 Plan::rest(next, situation)
             }
             Some(plan) => plan,
@@ -347,9 +358,7 @@ pub fn remember(desired: &Desired, observed: &mut Observed, kind: Kind, now: Now
     }
     let gone = observed.number_gone && observed.list.is_some();
     let looked = gone || observed.held.as_ref().is_some_and(|held| look_at(observed, held).is_some());
-    // What Twilio refused may be mended there: it is not what the spec asks for, and tried again.
-    let refused = kind == Kind::MessagingServiceRefused;
-    if looked && observed.trouble.is_none() && !refused && !matches!(kind, Kind::Rewiring | Kind::ConfiguringNumber) {
+    if looked && observed.trouble.is_none() && !matches!(kind, Kind::Rewiring | Kind::ConfiguringNumber) {
         observed.memory.suspect = false;
         observed.memory.checked = Some(Checked {
             generation: desired.generation,

@@ -2,8 +2,10 @@
 //!
 //! The number is put into the service that the spec names, and taken out of the one that this resource put it into, and of no
 //! other. A service is read before the number goes into it: one that would keep incoming messages from the webhook is told and
-//! not joined (docs/adr/0010-messaging-services.md). What is about to be joined is recorded first, so that a number which went
-//! into a service without an answer, or just before a crash, is taken out of it when the spec changes.
+//! not joined (docs/adr/0010-messaging-services.md).
+//!
+//! What is in force is recorded with a time. Before anything is sent the record loses that time, so that whatever was sent without an
+//! answer, or just before a crash, is never taken for what is in force: then one window is waited for, and it is sent again.
 //!
 //! Nothing here buys or gives up anything: the number is in service before its membership is looked after.
 
@@ -11,10 +13,12 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
-use crate::domain::{HttpMethod, IncomingNumber, MessagingService, MessagingServiceSid, Moment, Now, Trouble};
+use crate::domain::{
+    HttpMethod, IncomingNumber, MessagingService, MessagingServiceSid, Moment, Now, PhoneNumberSid, Trouble,
+};
 
 use super::reach::Known;
-use super::{Held, Kind, Note, Observed, Plan, Situation, Step, Wish, setback, telling};
+use super::{Desired, Held, Kind, Note, Observed, Plan, Situation, Step, Wish, setback, telling};
 
 /// So often within a day a number that somebody takes out of the service is put back.
 const REPAIRS: usize = 3;
@@ -25,7 +29,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 pub struct Membership {
     /// Which.
     pub service: MessagingServiceSid,
-    /// Since when the number is in it; `None`: it was not seen to be, and may be all the same.
+    /// Since when the number is in it; `None`: something was or is about to be sent, and the number may be in it or not.
     pub since: Option<Timestamp>,
 }
 
@@ -35,6 +39,8 @@ pub struct Membership {
 pub struct Learnt {
     /// The service that the spec names, or why it cannot be had.
     pub service: Option<(MessagingServiceSid, Result<MessagingService, Trouble>)>,
+    /// Whether the number is in the recorded service, asked of that very service.
+    pub member: Option<bool>,
     /// Whether the number was put into the service of the spec, or why it was refused.
     pub joined: Option<Result<(), Trouble>>,
     /// Whether the number was taken out of the recorded service, or why that was refused.
@@ -42,95 +48,142 @@ pub struct Learnt {
 }
 
 /// What is to be done about it.
-enum Due {
+enum Due<'a> {
     /// Nothing.
     Nothing,
+    /// It is in force, and the service has to be looked at: it may keep messages from the webhook that the spec names now.
+    Look(&'a MessagingServiceSid),
+    /// A reading of the account's services does not have the number in this one: it has to be asked itself.
+    Ask(&'a Membership),
     /// The number is to be in this one.
-    Join(MessagingServiceSid),
-    /// It is to be in none.
-    Leave,
+    Join(&'a MessagingServiceSid),
+    /// It is to be in none, and may be in this one.
+    Leave(&'a Membership),
 }
 
-fn due(wish: &Wish, observed: &Observed) -> Due {
+fn due<'a>(desired: &Desired, wish: &'a Wish, observed: &'a Observed, fulfilled: bool) -> Due<'a> {
+    let messaging = &observed.messaging;
     match (&wish.messaging_service, &observed.membership) {
         (None, None) => Due::Nothing,
-        (None, Some(_)) => Due::Leave,
+        (None, Some(recorded)) => Due::Leave(recorded),
         (Some(wanted), Some(recorded)) if recorded.service == *wanted && recorded.since.is_some() => {
-            match &observed.reach.service {
-                // Somebody took it out, or put it elsewhere.
-                Known::Read(seen) if seen.as_ref().is_none_or(|seen| seen.sid != *wanted) => Due::Join(wanted.clone()),
-                Known::Read(_) | Known::Unread | Known::Off | Known::Unreadable(_) => Due::Nothing,
+            let elsewhere = match &observed.reach.service {
+                Known::Read(seen) => seen.as_ref().is_none_or(|seen| seen.sid != *wanted),
+                Known::Unread | Known::Off | Known::Unreadable(_) => false,
+            };
+            let edited = !fulfilled || observed.service_refused(desired).is_some();
+            match messaging.member {
+                Some(false) => Due::Join(wanted),
+                None if elsewhere => Due::Ask(recorded),
+                Some(true) | None if edited => Due::Look(wanted),
+                Some(true) | None => Due::Nothing,
             }
         }
-        (Some(wanted), _) => Due::Join(wanted.clone()),
+        (Some(wanted), _) => Due::Join(wanted),
     }
 }
 
-/// Whether the number is not yet where the spec wants it.
+/// Whether the number is not yet where the spec wants it, as far as status tells.
 pub(super) fn is_pending(wish: &Wish, observed: &Observed) -> bool {
-    !matches!(due(wish, observed), Due::Nothing)
+    let recorded = observed.membership.as_ref();
+    let in_force = recorded.filter(|recorded| recorded.since.is_some()).map(|recorded| &recorded.service);
+    wish.messaging_service.as_ref() != in_force || recorded.is_some_and(|recorded| recorded.since.is_none())
 }
 
-/// What to do about it; `None`: nothing. `fresh`: the number was read by its SID in this pass.
+/// What to do about it; `None`: nothing. `fulfilled`: the spec as it is now was seen in force. `fresh`: the number was read by its SID
+/// in this pass.
 pub(super) fn plan(
+    desired: &Desired,
     observed: &Observed,
     held: &Held,
     number: &IncomingNumber,
     wish: &Wish,
-    kind: Kind,
-    fresh: bool,
+    (fulfilled, fresh): (bool, bool),
     now: Now,
 ) -> Option<Plan> {
-    let work = Work { observed, held, number, wish, kind, now };
-    match due(wish, observed) {
+    let work = Work { desired, observed, held, number, wish, now };
+    match due(desired, wish, observed, fulfilled) {
         Due::Nothing => None,
+        Due::Look(wanted) => work.unfit(wanted),
         // What is about to be written rests on a look of a moment ago.
-        Due::Join(_) | Due::Leave if !fresh => {
+        Due::Ask(_) | Due::Join(_) | Due::Leave(_) if !fresh => {
             let look = Step::GetNumber { sid: held.sid.clone(), periodic: false };
             Some(Plan::act(look, work.doing("looking at the number")))
         }
+        Due::Ask(recorded) => {
+            let step = Step::ReadMembership { service: recorded.service.clone(), sid: number.sid.clone() };
+            Some(Plan::act(step, work.doing("looking whether it is still in its Messaging Service")))
+        }
         Due::Join(wanted) => Some(work.join(wanted)),
-        Due::Leave => Some(work.leave()),
+        Due::Leave(recorded) => Some(work.out_of(recorded)),
     }
+}
+
+/// Whether something would be done about it, or is refused.
+pub(super) fn is_due(desired: &Desired, observed: &Observed, wish: &Wish, fulfilled: bool) -> bool {
+    !matches!(due(desired, wish, observed, fulfilled), Due::Nothing | Due::Look(_))
 }
 
 /// One look at it.
 struct Work<'a> {
+    desired: &'a Desired,
     observed: &'a Observed,
     held: &'a Held,
     number: &'a IncomingNumber,
     wish: &'a Wish,
-    kind: Kind,
     now: Now,
 }
 
 impl Work<'_> {
+    /// Where the resource stands meanwhile. What was refused stays so until it is done: a try changes nothing.
     fn doing(&self, what: &str) -> Situation {
-        Situation::new(self.kind, format!("{}: {what}", self.held.number))
+        let kind = if self.observed.reported.ready { Kind::Rewiring } else { Kind::ConfiguringNumber };
+        let told = || Situation::new(kind, format!("{}: {what}", self.held.number));
+        self.observed.service_refused(self.desired).cloned().unwrap_or_else(told)
     }
 
     fn refused(&self, message: String) -> Plan {
         Plan::blocked(self.now, setback::PROBE, Situation::new(Kind::MessagingServiceRefused, message))
     }
 
-    fn save(&self, membership: Option<Membership>, note: Option<Note>, what: &str) -> Plan {
-        Plan::act(Step::SaveMembership { membership, note }, self.doing(what))
+    fn save(&self, membership: Option<Membership>, note: Option<Note>, repair: bool, what: &str) -> Plan {
+        Plan::act(Step::SaveMembership { membership, note, repair }, self.doing(what))
     }
 
-    fn join(&self, wanted: MessagingServiceSid) -> Plan {
+    /// Reads the service that the spec names, and says what stands against it; `None`: nothing.
+    fn unfit(&self, wanted: &MessagingServiceSid) -> Option<Plan> {
+        let read = self.observed.messaging.service.as_ref().filter(|(sid, _)| sid == wanted).map(|(_, read)| read);
+        match read {
+            None => {
+                let step = Step::ReadService { service: wanted.clone() };
+                Some(Plan::act(step, self.doing("looking at its Messaging Service")))
+            }
+            Some(Err(trouble)) => Some(self.refused(format!(
+                "spec.sms.messagingServiceSID: Messaging Service {wanted} cannot be had with this account's credentials; correct it, or remove \
+                 it: {}",
+                telling::sentence(trouble)
+            ))),
+            Some(Ok(service)) => keeps_messages(self.wish, service).map(|why| {
+                self.refused(format!(
+                    "spec.sms.messagingServiceSID: {} does not belong into Messaging Service {wanted}, which {why}. In the service's Integration \
+                     settings choose \"Defer to sender's webhook\", or give it the URL and method of spec.sms",
+                    self.held.number
+                ))
+            }),
+        }
+    }
+
+    fn join(&self, wanted: &MessagingServiceSid) -> Plan {
         let (observed, now) = (self.observed, self.now);
         let recorded = observed.membership.as_ref();
         match &observed.messaging.joined {
             Some(Ok(())) => {
                 let text = format!("{} is in Messaging Service {wanted}", self.held.number);
                 let note = Note::normal("MessagingServiceJoined", "Join", text);
-                let membership = Membership { service: wanted, since: Some(now.wall) };
-                return self.save(Some(membership), Some(note), "it is in its Messaging Service");
+                let membership = Membership { service: wanted.clone(), since: Some(now.wall) };
+                return self.save(Some(membership), Some(note), false, "it is in its Messaging Service");
             }
-            // It is not in it through this resource; unless something sent before, without an answer, is late.
-            Some(Err(_)) if recorded.is_some() && observed.joins_settled_at() <= now.boot => {
-                return self.save(None, None, "Twilio does not put it into the Messaging Service");
-            }
+            // It stays recorded: what was sent before, without an answer, may have put it there.
             Some(Err(trouble)) => {
                 return self.refused(format!(
                     "Twilio does not put {} into Messaging Service {wanted}: {}",
@@ -140,54 +193,27 @@ impl Work<'_> {
             }
             None => {}
         }
-        match observed.messaging.service.as_ref().filter(|(sid, _)| *sid == wanted).map(|(_, read)| read) {
-            None => {
-                return Plan::act(
-                    Step::ReadService { service: wanted },
-                    self.doing("looking at its Messaging Service"),
-                );
-            }
-            Some(Err(trouble)) => {
-                return self.refused(format!(
-                    "spec.sms.messagingServiceSID: Messaging Service {wanted} cannot be had with this account's credentials; correct it, or remove \
-                     it: {}",
-                    telling::sentence(trouble)
-                ));
-            }
-            Some(Ok(service)) => {
-                if let Some(why) = keeps_messages(self.wish, service) {
-                    return self.refused(format!(
-                        "spec.sms.messagingServiceSID: {} is not put into Messaging Service {wanted}, which {why}. In the service's Integration \
-                         settings choose \"Defer to sender's webhook\", or give it the URL and method of spec.sms",
-                        self.held.number
-                    ));
-                }
-            }
+        if let Some(plan) = self.unfit(wanted) {
+            return plan;
         }
-        if let Some(old) = recorded.filter(|recorded| recorded.service != wanted) {
-            return self.out_of(old);
-        }
-        if recorded.is_none() {
-            let membership = Membership { service: wanted, since: None };
-            return self.save(Some(membership), None, "about to be put into its Messaging Service");
-        }
-        if recorded.is_some_and(|recorded| recorded.since.is_some()) && contested(observed, now) {
-            let message = format!(
+        let about_to = Membership { service: wanted.clone(), since: None };
+        match recorded.filter(|recorded| recorded.service == *wanted) {
+            None => match recorded {
+                Some(old) => self.out_of(old),
+                None => self.save(Some(about_to), None, false, "about to be put into its Messaging Service"),
+            },
+            Some(recorded) if recorded.since.is_some() => {
+                self.save(Some(about_to), None, true, "somebody took it out of its Messaging Service")
+            }
+            Some(_) if contested(observed, now) => self.refused(format!(
                 "{} was taken out of Messaging Service {wanted} three times within a day: somebody else manages its membership too. Stop the other \
                  writer, or change spec.sms.messagingServiceSID; then set the annotation telephony.chiroflow.io/requested-at",
                 self.held.number
-            );
-            return Plan::blocked(now, setback::PROBE, Situation::new(Kind::DriftContested, message));
+            )),
+            Some(_) => {
+                self.send(|sid| Step::Join { service: wanted.clone(), sid }, "being put into its Messaging Service")
+            }
         }
-        self.send(|sid| Step::Join { service: wanted.clone(), sid }, "being put into its Messaging Service")
-    }
-
-    fn leave(&self) -> Plan {
-        // There is one: it is what is to be left.
-        self.observed
-            .membership
-            .as_ref()
-            .map_or_else(|| self.save(None, None, "it is in no Messaging Service"), |recorded| self.out_of(recorded))
     }
 
     /// Takes the number out of a service that this resource put it into.
@@ -197,22 +223,31 @@ impl Work<'_> {
             Some(Ok(())) => {
                 let text = format!("{} is no longer in Messaging Service {service}", self.held.number);
                 let note = Note::normal("MessagingServiceLeft", "Leave", text);
-                self.save(None, Some(note), "it was taken out of its Messaging Service")
+                self.save(None, Some(note), false, "it was taken out of its Messaging Service")
             }
             Some(Err(trouble)) => self.refused(format!(
                 "Twilio does not take {} out of Messaging Service {service}, which spec.sms.messagingServiceSID no longer names: {}",
                 self.held.number,
                 telling::sentence(trouble)
             )),
-            None if self.observed.joins_settled_at() > self.now.boot => Plan::rest(
-                self.observed.joins_settled_at(),
-                self.doing("what was sent to its Messaging Service may still take effect; waiting before it is taken out"),
-            ),
-            None => self.send(|sid| Step::Leave { service: service.clone(), sid }, "being taken out of its Messaging Service"),
+            None if recorded.since.is_some() => {
+                let about_to = Membership { service: service.clone(), since: None };
+                self.save(Some(about_to), None, false, "about to be taken out of its Messaging Service")
+            }
+            None => {
+                self.send(|sid| Step::Leave { service: service.clone(), sid }, "being taken out of its Messaging Service")
+            }
         }
     }
 
-    fn send(&self, step: impl Fn(crate::domain::PhoneNumberSid) -> Step, what: &str) -> Plan {
+    /// Sends it, once whatever was sent before has either taken effect or never will.
+    fn send(&self, step: impl Fn(PhoneNumberSid) -> Step, what: &str) -> Plan {
+        let settled = self.observed.joins_settled_at();
+        if settled > self.now.boot {
+            let message =
+                "what was sent to its Messaging Service before may still take effect; waiting until it cannot";
+            return Plan::rest(settled, self.doing(message));
+        }
         if self.observed.stopping {
             return Plan::rest(self.now.boot, self.doing(what));
         }
@@ -222,7 +257,8 @@ impl Work<'_> {
 
 fn contested(observed: &Observed, now: Now) -> bool {
     let lately = |at: &&Moment| now.boot.since(**at) < DAY;
-    observed.memory.rejoined.iter().filter(lately).count() >= REPAIRS
+    // The one that was just found counts too.
+    observed.memory.rejoined.iter().filter(lately).count() > REPAIRS
 }
 
 /// How a service would keep messages from the webhook, if it would.

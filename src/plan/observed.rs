@@ -565,7 +565,6 @@ impl Observed {
         if held != self.held {
             self.memory.recorded_at = held.as_ref().map(|_| now);
             self.memory.lost_sightings = 0;
-            // Another number is in whatever service it is in.
             self.membership = None;
         }
         if claim != self.claim {
@@ -613,22 +612,52 @@ impl Observed {
         self.messaging.service = Some((sid, read));
     }
 
-    /// Folds in which service is about to be recorded.
-    pub fn learn_membership(&mut self, membership: Option<Membership>) {
+    /// What stands in status of this generation against the Messaging Service that it names.
+    pub fn service_refused(&self, desired: &Desired) -> Option<&Situation> {
+        let current = self.reported.generation == Some(desired.generation);
+        self.reported.service_refused.as_ref().filter(|_| current)
+    }
+
+    /// What is known once this claim and this number are written.
+    #[must_use]
+    pub fn with(&self, claim: Option<Claim>, held: Option<Held>) -> Self {
+        let mut after = self.clone();
+        // Another number is in whatever service it is in.
+        after.membership = after.membership.filter(|_| held == self.held);
+        (after.claim, after.held) = (claim, held);
+        after
+    }
+
+    /// Folds in which service was recorded; `repair`: the number is put back after somebody took it out.
+    pub fn learn_membership(&mut self, membership: Option<Membership>, repair: bool, now: Moment) {
         self.memory.joining = membership.as_ref().map(|membership| membership.service.clone());
         self.membership = membership;
+        if repair {
+            self.memory.rejoined.push(now);
+        }
+    }
+
+    /// Folds in whether the number is in the recorded service, of which somebody asked.
+    pub fn learn_member(&mut self, member: bool) {
+        self.messaging.member = Some(member);
+    }
+
+    /// Folds in that an update that was about to be sent was not, or was not processed.
+    pub fn learn_unsent(&mut self) {
+        self.memory.update_sent = self.update_before;
     }
 
     /// Folds in what Twilio said to putting the number into a Messaging Service.
-    pub fn learn_joined(&mut self, answer: Result<(), Trouble>, now: Moment) {
-        self.memory.update_sent = self.update_before;
+    pub fn learn_joined(&mut self, answer: Result<(), Trouble>) {
+        self.learn_unsent();
         if answer.is_ok() {
-            if self.membership.as_ref().is_some_and(|recorded| recorded.since.is_some()) {
-                self.memory.rejoined.push(now);
-            }
-            // Whatever was read before.
+            self.messaging.member = Some(true);
+        }
+        if answer.is_ok() && self.reach.service != Known::Off {
+            // Whatever was read before; how far its registration is was not.
             if let Some((_, Ok(service))) = &self.messaging.service {
                 self.reach.service = Known::Read(Some(service.clone()));
+                self.reach.campaign = Known::Unread;
             }
         }
         self.messaging.joined = Some(answer);
@@ -636,7 +665,7 @@ impl Observed {
 
     /// Folds in what Twilio said to taking the number out of a Messaging Service.
     pub fn learn_left(&mut self, answer: Result<(), Trouble>) {
-        self.memory.update_sent = self.update_before;
+        self.learn_unsent();
         if answer.is_ok() && self.reach.service != Known::Off {
             self.reach.service = Known::Read(None);
         }

@@ -147,9 +147,13 @@ impl Account {
             all.iter().find(|(_, numbers)| numbers.contains(sid)).map(|(service, _)| service.clone())
         });
         let campaign = match &service {
-            Known::Read(Some(service)) => {
-                self.campaigns.known(now, |all| all.get(&service.sid).cloned().unwrap_or(Registration::None))
-            }
+            // Of a service without any number that was asked for, none was read.
+            Known::Read(Some(service)) => match self.campaigns.known(now, |all| all.get(&service.sid).cloned()) {
+                Known::Read(Some(registration)) => Known::Read(registration),
+                Known::Read(None) | Known::Unread => Known::Unread,
+                Known::Off => Known::Off,
+                Known::Unreadable(why) => Known::Unreadable(why),
+            },
             Known::Read(None) | Known::Unread | Known::Off | Known::Unreadable(_) => Known::Unread,
         };
         Reach {
@@ -157,6 +161,16 @@ impl Account {
             campaign,
             toll_free: self.toll_free.known(now, |all| all.get(sid).cloned().unwrap_or(Registration::None)),
             trial: self.trial.known(now, |trial| *trial),
+        }
+    }
+
+    /// A number was put into this service, or is in none any more, since what is known was read.
+    pub fn moved(&mut self, sid: &PhoneNumberSid, to: Option<&MessagingServiceSid>) {
+        for (service, numbers) in self.services.read.iter_mut().flat_map(|(_, services)| services) {
+            numbers.remove(sid);
+            if Some(&service.sid) == to {
+                numbers.insert(sid.clone());
+            }
         }
     }
 
@@ -571,13 +585,38 @@ mod tests {
     }
 
     #[test]
+    fn a_number_that_was_put_elsewhere_is_there_before_it_is_read_again() {
+        let now = Moment::since_boot(Duration::from_secs(10));
+        let [one, two] = [1, 2].map(|n| PhoneNumberSid::parse(&format!("PN{n:032x}")).unwrap());
+        let other = MessagingService {
+            sid: MessagingServiceSid::parse(&format!("MG{:032x}", 8)).unwrap(),
+            ..service("", false)
+        };
+        let mut account = Account::default();
+        account.moved(&one, Some(&other.sid));
+        assert_eq!(account.of(&one, now).service, Known::Unread, "nothing was read");
+        let first = service("", false);
+        let members = HashSet::from([one.clone(), two.clone()]);
+        account.services.learn(Ok(vec![(first.clone(), members), (other.clone(), HashSet::new())]), now);
+        account.moved(&one, Some(&other.sid));
+        assert_eq!(account.of(&one, now).service, Known::Read(Some(other.clone())));
+        account.moved(&one, None);
+        assert_eq!(account.of(&one, now).service, Known::Read(None));
+        assert_eq!(account.of(&two, now).service, Known::Read(Some(first)), "others stay where they are");
+        account.moved(&one, Some(&MessagingServiceSid::parse(&format!("MG{:032x}", 9)).unwrap()));
+        assert_eq!(account.of(&one, now).service, Known::Read(None), "of a service that was not read nothing is known");
+    }
+
+    #[test]
     fn what_could_not_be_read_again_counts_for_a_day_and_then_no_more() {
         let second = |n: u64| Moment::since_boot(Duration::from_secs(n));
         let sid = PhoneNumberSid::parse(&format!("PN{:032x}", 1)).unwrap();
         let mut account = Account::default();
         assert_eq!(account.of(&sid, second(0)).service, Known::Unread);
         account.services.learn(Ok(vec![(service("", false), HashSet::from([sid.clone()]))]), second(10));
-        account.campaigns.learn(Ok(HashMap::new()), second(10));
+        assert_eq!(account.of(&sid, second(10)).campaign, Known::Unread, "of this service none was read");
+        let none = HashMap::from([(service("", false).sid, Registration::None)]);
+        account.campaigns.learn(Ok(none), second(10));
         let in_service = Known::Read(Some(service("", false)));
         assert_eq!(account.of(&sid, second(900_000)).service, in_service, "until it is tried again it counts");
         account.services.learn(Err("refused".to_owned()), second(20));

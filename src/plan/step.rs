@@ -148,6 +148,15 @@ pub enum Step {
         membership: Option<Membership>,
         /// What to tell.
         note: Option<Note>,
+        /// Whether it is put back after somebody took it out.
+        repair: bool,
+    },
+    /// Read whether the number is in a Messaging Service, of that very service.
+    ReadMembership {
+        /// Of which.
+        service: MessagingServiceSid,
+        /// Which number.
+        sid: PhoneNumberSid,
     },
     /// Put a held number into a Messaging Service.
     Join {
@@ -208,6 +217,7 @@ impl Step {
             Self::Update { .. } => "Update",
             Self::ReadService { .. } => "ReadService",
             Self::SaveMembership { .. } => "SaveMembership",
+            Self::ReadMembership { .. } => "ReadMembership",
             Self::Join { .. } => "Join",
             Self::Leave { .. } => "Leave",
             Self::ReadDiscovery => "ReadDiscovery",

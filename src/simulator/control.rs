@@ -51,6 +51,10 @@ pub(super) async fn answer(simulator: &Simulator, method: &Method, path: &str, b
             });
             ok(&simulator.behaviour())
         }),
+        ("PUT", ["fates"]) => read(body).map(|fates| {
+            simulator.put_fates(fates);
+            (200, simulator.read(|world| json!(world.fates)))
+        }),
         ("PUT", ["compliance"]) => read::<Compliance>(body).and_then(|states| {
             simulator.put_compliance(states).map_err(|problem| (404, problem))?;
             Ok((200, json!({})))

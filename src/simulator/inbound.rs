@@ -9,7 +9,7 @@ use url::{Host, Url, form_urlencoded};
 
 use super::Simulator;
 use super::records;
-use super::state::{AccountStatus, Change, Direction};
+use super::state::{AccountStatus, Alert, Change, Direction};
 use crate::domain::E164;
 use crate::domain::webhook::printable;
 use crate::twilio::signature;
@@ -139,6 +139,7 @@ impl Simulator {
             Ok((status, body)) => Delivery { status, body, message_sid, error: None },
             Err(error) => Delivery { message_sid, ..Delivery::failed(error) },
         };
+        self.alert(&message.to, &problem, &received.hook);
         let Some(fallback) = received.fallback else { return problem };
         let mut params = received.params;
         params.push(("ErrorCode", "11200".to_owned()));
@@ -152,6 +153,25 @@ impl Simulator {
                 Delivery { error, message_sid: problem.message_sid, ..Delivery::default() }
             }
         }
+    }
+
+    /// What the debugger notes of a webhook that did not take a message.
+    fn alert(&self, to: &crate::domain::E164, problem: &Delivery, hook: &Hook) {
+        self.change(|world, now| {
+            let Some(account) = world.holder(to).map(|number| number.account.clone()) else { return };
+            // Whether there was an answer at all.
+            let code = if problem.error.is_none() { 11_200 } else { 11_205 };
+            let alert = Alert {
+                sid: world.new_sid("NO", now),
+                account,
+                message: problem.message_sid.clone().unwrap_or_default(),
+                code,
+                method: hook.method.clone(),
+                url: hook.url.clone(),
+                at: now,
+            };
+            world.alerts.push(alert);
+        });
     }
 
     /// Records the message and reads what is needed to deliver it.

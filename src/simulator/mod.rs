@@ -50,8 +50,8 @@ pub use regulatory::BundleSpec;
 use routes::{Operation, Route};
 pub use services::Compliance;
 pub use state::{
-    AccountPatch, AccountSpec, AccountStatus, AccountType, ApiKey, Behaviour, BuyOwned, Call, Direction, HeldSpec,
-    KeyType, Ledger, LedgerEntry, Message, NumberRow,
+    AccountPatch, AccountSpec, AccountStatus, AccountType, ApiKey, Behaviour, BuyOwned, Call, Direction, Fate,
+    HeldSpec, KeyType, Ledger, LedgerEntry, Message, NumberRow,
 };
 use state::{Change, World};
 pub use stock::{Kind, StockLimit};
@@ -314,6 +314,11 @@ impl Simulator {
     /// Replaces the faults.
     pub fn put_faults(&self, faults: Vec<FaultSpec>) {
         self.change(|world, _| world.put_faults(faults));
+    }
+
+    /// Replaces what becomes of messages; without a word they are delivered.
+    pub fn put_fates(&self, fates: Vec<Fate>) {
+        self.change(|world, _| world.fates = fates);
     }
 
     /// The faults as they were put.

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::plan;
 use super::routes::Asked;
-use super::state::{AccountStatus, AccountType, Change, Direction, Message, Tally, World};
+use super::services::listed;
+use super::state::{AccountStatus, AccountType, Alert, Change, Direction, Fate, Message, Tally, World};
 use super::stock;
 use super::wire::{Answer, ApiError, Page, rfc2822, with};
 use crate::domain::{AccountSid, E164, MessageSid, MessagingServiceSid};
@@ -103,7 +104,8 @@ pub(super) fn balance(world: &World, asked: &Asked<'_>) -> Result<Answer, ApiErr
     Ok(Answer::ok(json!({"account_sid": of.as_str(), "balance": "100.00", "currency": account.currency})))
 }
 
-fn message_resource(message: &Message, currency: &str, just_sent: bool) -> Value {
+fn message_resource(message: &Message, currency: &str, just_sent: bool, fates: &[Fate]) -> Value {
+    let fate = fates.iter().find(|fate| fate.to == message.to && !just_sent);
     let base = format!("/2010-04-01/Accounts/{}/Messages/{}", message.account_sid, message.sid);
     // Through a Messaging Service: the sender, and with it the cut into parts, comes later.
     let unchosen = just_sent && message.messaging_service_sid.is_some();
@@ -112,7 +114,10 @@ fn message_resource(message: &Message, currency: &str, just_sent: bool) -> Value
         // Billed when it is sent, which is after the answer.
         Direction::OutboundApi if unchosen => ("accepted", Value::Null, Value::Null),
         Direction::OutboundApi if just_sent => ("queued", Value::Null, Value::Null),
-        Direction::OutboundApi => ("delivered", Value::from(negative(&message.price)), Value::from(currency)),
+        Direction::OutboundApi => {
+            let ends = fate.map_or("delivered", |fate| fate.status.as_str());
+            (ends, Value::from(negative(&message.price)), Value::from(currency))
+        }
     };
     let at = rfc2822(message.at);
     let feedback = (!just_sent).then(|| ("feedback", format!("{base}/Feedback.json").into()));
@@ -129,7 +134,7 @@ fn message_resource(message: &Message, currency: &str, just_sent: bool) -> Value
             Direction::Inbound => "inbound",
             Direction::OutboundApi => "outbound-api",
         },
-        "error_code": null,
+        "error_code": fate.and_then(|fate| fate.error_code),
         "error_message": null,
         // Sent through a service: there is none until a sender is chosen.
         "from": if message.from.is_empty() { Value::Null } else { message.from.as_str().into() },
@@ -228,7 +233,7 @@ pub(super) fn send_message(world: &mut World, asked: &Asked<'_>) -> Result<Answe
     let text = (from, to.as_str(), body);
     let mut message = new_message(world, asked.now, &asked.account, country, Direction::OutboundApi, text)?;
     message.messaging_service_sid = service.map(str::to_owned);
-    let answer = Answer::created(message_resource(&message, &currency, true));
+    let answer = Answer::created(message_resource(&message, &currency, true, &[]));
     world.apply(Change::Message(message));
     Ok(answer)
 }
@@ -237,7 +242,7 @@ pub(super) fn send_message(world: &mut World, asked: &Asked<'_>) -> Result<Answe
 pub(super) fn fetch_message(world: &World, asked: &Asked<'_>, sid: &MessageSid) -> Result<Answer, ApiError> {
     let message = world.message(sid).filter(|message| message.account_sid == asked.account);
     let message = message.ok_or_else(|| ApiError::not_found(&asked.request.path))?;
-    Ok(Answer::ok(message_resource(message, currency(world, &asked.account), false)))
+    Ok(Answer::ok(message_resource(message, currency(world, &asked.account), false, &world.fates)))
 }
 
 fn currency<'a>(world: &'a World, account: &AccountSid) -> &'a str {
@@ -285,7 +290,11 @@ pub(super) fn list_messages(world: &World, asked: &Asked<'_>) -> Result<Answer, 
         .collect();
     let more = if found.len() > page.size { found.get(page.size - 1).map(|(place, _)| *place) } else { None };
     let currency = currency(world, &asked.account);
-    let items = found.iter().take(page.size).map(|(_, message)| message_resource(message, currency, false)).collect();
+    let items = found
+        .iter()
+        .take(page.size)
+        .map(|(_, message)| message_resource(message, currency, false, &world.fates))
+        .collect();
     Ok(Answer::ok(page.envelope(&asked.request.path, params, "messages", items, more)))
 }
 
@@ -422,4 +431,31 @@ pub(super) fn message_prices(world: &World, asked: &Asked<'_>, country: &str) ->
         "outbound_sms_prices": [{"carrier": "Any", "mcc": "000", "mnc": "00", "prices": each(sent)}],
         "url": format!("{}/v1/Messaging/Countries/{code}", asked.request.base("pricing")),
     })))
+}
+
+/// `GET /v1/Alerts`: webhooks that did not take a message.
+pub(super) fn alerts(world: &World, asked: &Asked<'_>) -> Result<Answer, ApiError> {
+    let time = |name: &str| {
+        let at = asked.params.filled(name).map(str::parse::<Timestamp>).transpose();
+        at.map_err(|_| ApiError::bad(20422, format!("{name} is no time in ISO 8601")))
+    };
+    let (start, end) = (time("StartDate")?, time("EndDate")?);
+    let level = asked.params.filled("LogLevel").is_none_or(|level| level == "error");
+    let fits = |alert: &&Alert| {
+        alert.account == asked.account
+            && level
+            && start.is_none_or(|start| alert.at >= start)
+            && end.is_none_or(|end| alert.at <= end)
+    };
+    let shown = |alert: &Alert| {
+        let at = alert.at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        json!({
+            "sid": alert.sid, "account_sid": alert.account, "resource_sid": alert.message, "service_sid": null,
+            "error_code": alert.code.to_string(), "log_level": "error", "alert_text": "", "api_version": "2010-04-01",
+            "more_info": format!("https://www.twilio.com/docs/errors/{}", alert.code),
+            "request_method": alert.method, "request_url": alert.url, "date_created": at, "date_generated": at,
+            "date_updated": at, "url": format!("{}/v1/Alerts/{}", asked.request.base("monitor"), alert.sid),
+        })
+    };
+    listed(asked, "monitor", "alerts", world.alerts.iter().rev().filter(fits).map(shown).collect())
 }

@@ -52,6 +52,8 @@ pub(super) enum Operation {
     Service(ServiceCall),
     /// `/v1/Tollfree/Verifications`
     Verifications,
+    /// `/v1/Alerts`
+    Alerts,
     /// `/v2/RegulatoryCompliance/Regulations`
     Regulations,
     /// `/v2/RegulatoryCompliance/Bundles`
@@ -180,6 +182,7 @@ impl Operation {
             Self::MessagePricesOf(_) => "FetchMessagingCountry".to_owned(),
             Self::Service(call) => call.id().to_owned(),
             Self::Verifications => "ListTollfreeVerification".to_owned(),
+            Self::Alerts => "ListAlert".to_owned(),
             Self::Regulations => "ListRegulation".to_owned(),
             Self::Bundles => "ListBundle".to_owned(),
             Self::Bundle(_) => "FetchBundle".to_owned(),
@@ -201,6 +204,7 @@ impl Operation {
             Self::UsageThisMonth => [&["Category", "StartDate", "EndDate", "IncludeSubaccounts"], PAGING].concat(),
             Self::Service(call) => call.parameters().to_vec(),
             Self::Verifications => [services::VERIFICATION_PARAMETERS, PAGING].concat(),
+            Self::Alerts => [&["LogLevel", "StartDate", "EndDate"], PAGING].concat(),
             Self::Regulations => [REGULATION_FILTERS, PAGING].concat(),
             Self::Bundles => [BUNDLE_FILTERS, PAGING].concat(),
             Self::Country(_)
@@ -248,6 +252,11 @@ pub(super) fn find(request: &Request) -> Route {
         ["v1", "Tollfree", "Verifications"] => {
             let get = request.method == Method::GET;
             let operation = if get { Operation::Verifications } else { wrong_method(request) };
+            return Route { operation, account: None };
+        }
+        ["v1", "Alerts"] => {
+            let get = request.method == Method::GET;
+            let operation = if get { Operation::Alerts } else { wrong_method(request) };
             return Route { operation, account: None };
         }
         ["v2", "RegulatoryCompliance", rest @ ..] => {
@@ -353,6 +362,7 @@ pub(super) fn subject(world: &World, request: &Request, operation: &Operation) -
         Operation::Countries
         | Operation::Service(_)
         | Operation::Verifications
+        | Operation::Alerts
         | Operation::Regulations
         | Operation::Bundles
         | Operation::Bundle(_)
@@ -417,6 +427,7 @@ fn respond(world: &mut World, request: &Request, route: &Route, now: Timestamp) 
         Operation::MessagePricesOf(country) => records::message_prices(world, &asked, country),
         Operation::Service(call) => call.answer(world, &asked),
         Operation::Verifications => services::verifications(world, &asked),
+        Operation::Alerts => records::alerts(world, &asked),
         Operation::Regulations => regulatory::regulations(&asked),
         Operation::Bundles => regulatory::bundles(world, &asked),
         Operation::Bundle(sid) => regulatory::bundle(world, &asked, sid),

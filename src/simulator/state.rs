@@ -369,6 +369,31 @@ pub struct Message {
     pub messaging_service_sid: Option<String>,
 }
 
+/// What becomes of messages to one number: `PUT /_simulator/fates`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Fate {
+    /// The recipient.
+    pub to: String,
+    /// Twilio's word for how it ends: `sent`, `undelivered`, `failed`, …
+    pub status: String,
+    /// Twilio's code of what went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<u32>,
+}
+
+/// What the debugger notes of a message whose webhook did not take it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Alert {
+    pub(super) sid: String,
+    pub(super) account: AccountSid,
+    pub(super) message: String,
+    pub(super) code: u32,
+    pub(super) method: String,
+    pub(super) url: String,
+    pub(super) at: Timestamp,
+}
+
 /// What happened in one account in one month.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Tally {
@@ -412,6 +437,9 @@ pub(super) struct World {
     pub(super) ledger: Ledger,
     pub(super) calls: Vec<Call>,
     pub(super) messages: Vec<Message>,
+    /// What becomes of messages, and what the debugger noted; both are forgotten with the process.
+    pub(super) fates: Vec<Fate>,
+    pub(super) alerts: Vec<Alert>,
     services: BTreeMap<MessagingServiceSid, Service>,
     verifications: BTreeMap<PhoneNumberSid, String>,
     accounts: HashMap<AccountSid, Account>,

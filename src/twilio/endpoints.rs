@@ -16,6 +16,8 @@ pub enum Product {
     Messaging,
     /// Regulations and the papers for them: `numbers.twilio.com`.
     Numbers,
+    /// What went wrong: `monitor.twilio.com`.
+    Monitor,
 }
 
 /// The base URL of each product.
@@ -25,6 +27,7 @@ pub struct Endpoints {
     pricing: Url,
     messaging: Url,
     numbers: Url,
+    monitor: Url,
 }
 
 /// Why a URL cannot be Twilio's base.
@@ -56,6 +59,7 @@ impl Endpoints {
             pricing: url("https://pricing.twilio.com/")?,
             messaging: url("https://messaging.twilio.com/")?,
             numbers: url("https://numbers.twilio.com/")?,
+            monitor: url("https://monitor.twilio.com/")?,
         })
     }
 
@@ -75,7 +79,13 @@ impl Endpoints {
         if !only_origin || !base.username().is_empty() || base.password().is_some() {
             return Err(EndpointError::TooMuch);
         }
-        Ok(Self { api: base.clone(), pricing: base.clone(), messaging: base.clone(), numbers: base })
+        Ok(Self {
+            api: base.clone(),
+            pricing: base.clone(),
+            messaging: base.clone(),
+            numbers: base.clone(),
+            monitor: base,
+        })
     }
 
     /// The base of one product.
@@ -85,6 +95,7 @@ impl Endpoints {
             Product::Pricing => &self.pricing,
             Product::Messaging => &self.messaging,
             Product::Numbers => &self.numbers,
+            Product::Monitor => &self.monitor,
         }
     }
 
@@ -153,5 +164,6 @@ mod tests {
         assert_eq!(endpoints.base(Product::Pricing).as_str(), "https://pricing.twilio.com/");
         assert_eq!(endpoints.base(Product::Messaging).as_str(), "https://messaging.twilio.com/");
         assert_eq!(endpoints.base(Product::Numbers).as_str(), "https://numbers.twilio.com/");
+        assert_eq!(endpoints.base(Product::Monitor).as_str(), "https://monitor.twilio.com/");
     }
 }

@@ -13,7 +13,9 @@ use super::wire::{
 };
 use super::{Call, Client, Credentials, Product};
 use crate::clock::Fence;
-use crate::domain::{AccountSid, Class, MessagingService, MessagingServiceSid, PhoneNumberSid, Registration, Trouble};
+use crate::domain::{
+    AccountSid, Class, Meaning, MessagingService, MessagingServiceSid, PhoneNumberSid, Registration, Trouble,
+};
 
 const SERVICES: &str = "/v1/Services";
 const VERIFICATIONS: &str = "/v1/Tollfree/Verifications";
@@ -53,11 +55,22 @@ impl Client {
     ) -> Result<MessagingService, Trouble> {
         let url = self.endpoints().url(Product::Messaging, &format!("{SERVICES}/{service}"));
         let call = Call::new("FetchService", Method::GET, url, credentials).beside_the_point();
-        self.call(call, |answer| {
-            let read = of_account(wire::decode(&answer.body)?, credentials.account())?;
+        let read = self.call(call, |answer| {
+            let read: WireService = wire::decode(&answer.body)?;
             if read.sid == *service { Ok(read) } else { Err(ANOTHER_SERVICE.to_owned()) }
+        });
+        // A parent account's credentials see the parent's services, and always will.
+        of_account(read.await?, credentials.account()).map_err(|detail| Trouble {
+            operation: "FetchService",
+            meaning: Meaning::RefusedOtherwise,
+            class: Class::NotFound,
+            http_status: None,
+            code: None,
+            detail,
+            remedy: String::new(),
+            retry_after: None,
+            request_id: None,
         })
-        .await
     }
 
     /// Puts a number into a Messaging Service; also fine where it is in it already. Sends nothing once the fence is closed.

@@ -17,6 +17,7 @@ mod error;
 mod messages;
 mod messaging;
 mod numbers;
+mod outbox;
 mod page;
 mod pricing;
 mod regulatory;

@@ -16,8 +16,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::domain::{
-    AccountSid, AvailableNumber, Bundle, BundleSid, Capabilities, CountryCode, E164, HttpMethod, IncomingNumber,
-    MessagingServiceSid, PhoneNumberSid, RegulationSid,
+    AccountSid, Alert, ArrivedMessage, AvailableNumber, Bundle, BundleSid, Capabilities, CountryCode, E164, HttpMethod,
+    IncomingNumber, MessageSid, MessagingServiceSid, PhoneNumberSid, RegulationSid,
 };
 
 /// Reads a body; the error names the JSON path. It may quote a value: it has to be scrubbed before it is printed.
@@ -515,6 +515,69 @@ impl From<WireBundle> for Bundle {
             status: bundle.status.0,
             valid_until: bundle.valid_until.0.parse().ok(),
         }
+    }
+}
+
+/// A message that was sent.
+#[derive(Debug, Deserialize)]
+pub(super) struct SentMessage {
+    pub(super) sid: MessageSid,
+    #[serde(default)]
+    pub(super) status: Text,
+    #[serde(default)]
+    pub(super) error_code: Text,
+}
+
+/// One page of messages that came in.
+#[derive(Debug, Deserialize)]
+pub(super) struct ReceivedPage {
+    /// Required: none would say that nothing came.
+    pub(super) messages: Vec<Received>,
+}
+
+/// A message that came in.
+#[derive(Debug, Deserialize)]
+pub(super) struct Received {
+    sid: Text,
+    #[serde(default)]
+    from: Text,
+    #[serde(default)]
+    pub(super) direction: Text,
+    #[serde(default)]
+    date_sent: Text,
+    #[serde(default)]
+    date_created: Text,
+}
+
+impl Received {
+    /// `None` without any date.
+    pub(super) fn read(self) -> Option<ArrivedMessage> {
+        let at = date(&self.date_sent.0).or_else(|| date(&self.date_created.0))?;
+        Some(ArrivedMessage { sid: self.sid.0, from: self.from.0, at })
+    }
+}
+
+/// One page of what the debugger noted.
+#[derive(Debug, Deserialize)]
+pub(super) struct AlertPage {
+    /// Required: none would say that nothing went wrong.
+    pub(super) alerts: Vec<WireAlert>,
+    #[serde(default)]
+    pub(super) meta: Meta,
+}
+
+/// Something that the debugger noted.
+#[derive(Debug, Deserialize)]
+pub(super) struct WireAlert {
+    #[serde(default)]
+    resource_sid: Text,
+    #[serde(default)]
+    error_code: Text,
+}
+
+impl From<WireAlert> for Alert {
+    fn from(alert: WireAlert) -> Self {
+        Self { resource: alert.resource_sid.0, code: alert.error_code.0.parse().ok() }
     }
 }
 

@@ -22,8 +22,8 @@ const TWICE: &str = "+14185550903";
 const ABANDONED: &str = "+14185550904";
 
 /// A world's Twilio on a socket, for as long as this lives.
-struct Served {
-    url: String,
+pub struct Served {
+    pub url: String,
     stop: CancellationToken,
 }
 
@@ -33,7 +33,7 @@ impl Drop for Served {
     }
 }
 
-async fn serve(world: &World) -> Result<Served, Box<dyn Error>> {
+pub async fn serve(world: &World) -> Result<Served, Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let served = Served { url: format!("http://{}", listener.local_addr()?), stop: CancellationToken::new() };
     let (twilio, stop) = (world.twilio.clone(), served.stop.clone());
@@ -41,13 +41,17 @@ async fn serve(world: &World) -> Result<Served, Box<dyn Error>> {
     Ok(served)
 }
 
-/// Runs the command, as whoever the kubeconfig names.
-fn run(kubeconfig: &Path, flags: &[&str]) -> Result<Output, Box<dyn Error>> {
+/// Runs a command, as whoever the kubeconfig names.
+pub fn run_as(kubeconfig: &Path, command: &str, flags: &[&str]) -> Result<Output, Box<dyn Error>> {
     Ok(std::process::Command::new(env!("CARGO_BIN_EXE_clinic-phone-operator"))
-        .arg("audit")
+        .arg(command)
         .args(flags)
         .env("KUBECONFIG", kubeconfig)
         .output()?)
+}
+
+fn run(kubeconfig: &Path, flags: &[&str]) -> Result<Output, Box<dyn Error>> {
+    run_as(kubeconfig, "audit", flags)
 }
 
 /// Runs the command as an administrator, for the world's namespaces; returns what it printed and its exit code.

@@ -12,6 +12,7 @@ use clinic_phone_operator::twilio::signature;
 use http::Method;
 use serde_json::{Value, json};
 
+use crate::audit::{run_as, serve};
 use crate::harness::Outcome;
 use crate::world::{BARE, Options, World, condition, held, is_ready, life, reason, status};
 
@@ -350,4 +351,36 @@ async fn members(world: &World, service: &MessagingServiceSid) -> Result<Vec<Str
     let all = world.as_owner(&world.account, Method::GET, &path, &[]).await?;
     let all = all.get("phone_numbers").and_then(Value::as_array).ok_or("no list")?.clone();
     Ok(all.iter().filter_map(|one| one.get("phone_number")?.as_str().map(str::to_owned)).collect())
+}
+
+/// The command, as a person runs it: with the price agreed to, without, and of a resource that is not there.
+#[test]
+fn test_sms_sends_through_the_number_that_a_resource_holds() -> Outcome {
+    life(Options::default(), async |world: &mut World| {
+        world.create("reception", json!({})).await?;
+        let number = held(&world.ready("reception").await?);
+        let served = serve(world).await?;
+        let kubeconfig = world.space.env.control_plane.kubeconfig();
+        let test = |flags: &[&str]| {
+            let usual = ["--namespace", &world.space.namespace, "--twilio-url", &served.url];
+            let ended = run_as(&kubeconfig, "test-sms", &[&usual, flags].concat())?;
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            Ok::<_, Box<dyn Error>>((ended.status.code(), text(&ended.stdout), text(&ended.stderr)))
+        };
+        let to = "+14185550199";
+        let (code, out, told) = test(&["reception", "--to", to])?;
+        assert_eq!((code, out.as_str()), (Some(2), "nothing was sent\n"), "{told}");
+        assert!(told.contains("0.0075 USD") && told.contains("--yes"), "{told}");
+        let (code, out, told) = test(&["reception", "--to", to, "--yes"])?;
+        assert_eq!(code, Some(0), "{out}{told}");
+        assert!(out.contains("was delivered to +14185550199") && told.contains(&number), "{out}{told}");
+        world
+            .twilio
+            .put_fates(serde_json::from_value(json!([{"to": to, "status": "undelivered", "errorCode": 30007}]))?);
+        let (code, out, _) = test(&["reception", "--to", to, "--yes"])?;
+        assert!(code == Some(1) && out.contains("a carrier took it for spam (Twilio 30007)"), "{out}");
+        let (code, _, told) = test(&["nobody", "--inbound"])?;
+        assert!(code == Some(1) && told.contains("no ClinicPhoneNumber nobody in namespace"), "{told}");
+        Ok(())
+    })
 }

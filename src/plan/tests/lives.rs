@@ -946,6 +946,8 @@ pub fn lives() -> Vec<Life> {
                 (
                     |w| {
                         w.twilio.papers = super::regulatory::papers(None);
+                        // Whoever could not read that meets it at the purchase.
+                        w.twilio.refuses = Some(Class::RegulatoryDataRequired);
                         w.apply("a", super::regulatory::in_france());
                     },
                     |w| stalled(w, "RegulatoryDataRequired") && w.twilio.sales.is_empty(),
@@ -953,6 +955,7 @@ pub fn lives() -> Vec<Life> {
                 (
                     |w| {
                         w.twilio.papers = super::regulatory::papers(Some("twilio-approved"));
+                        w.twilio.refuses = None;
                         super::regulatory::name_bundle(w);
                     },
                     bought,

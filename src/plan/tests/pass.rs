@@ -85,6 +85,7 @@ pub fn name(step: &Step) -> &'static str {
         Step::Update { .. } => "update",
         Step::ReadService { .. } => "service",
         Step::SaveMembership { .. } => "membership",
+        Step::ReadMembership { .. } => "member",
         Step::Join { .. } => "join",
         Step::Leave { .. } => "leave",
         Step::ReadDiscovery => "discovery",
@@ -382,23 +383,35 @@ impl Pass {
                     self.observed.learn_service(service, read);
                 }
             }
-            Step::SaveMembership { membership, .. } => {
-                self.observed.learn_membership(membership);
+            Step::SaveMembership { membership, repair, .. } => {
+                self.observed.membership.clone_from(&membership);
                 let (claim, held) = (self.observed.claim.clone(), self.observed.held.clone());
                 self.save(world, claim, held, Some(situation), fault)?;
+                self.observed.learn_membership(membership, repair, world.now.boot);
+            }
+            Step::ReadMembership { service, sid } => {
+                let read = self.gated(world, "FetchPhoneNumber", call, |world, _| {
+                    Ok(world.twilio.members.get(&sid) == Some(&service))
+                });
+                if let Some(member) = read {
+                    self.observed.learn_member(member);
+                }
             }
             Step::Join { service, sid } => {
                 self.guard(world, &sid, &[]);
                 self.observed.learn_updating(world.now.boot);
                 let joined = self.told(world, "CreatePhoneNumber", call, |world| world.twilio.join(&service, &sid));
                 if let Some(joined) = joined {
-                    self.observed.learn_joined(joined, world.now.boot);
+                    self.observed.learn_joined(joined);
                 }
             }
             Step::Leave { service, sid } => {
                 self.observed.learn_updating(world.now.boot);
                 let left = self.told(world, "DeletePhoneNumber", call, |world| world.twilio.leave(&service, &sid));
-                if let Some(left) = left {
+                let failed = self.observed.trouble.take_if(|(trouble, _)| {
+                    self.desired.deleting && trouble.operation == "DeletePhoneNumber" && !trouble.is_not_processed()
+                });
+                if let Some(left) = left.or(failed.map(|(trouble, _)| Err(trouble))) {
                     self.observed.learn_left(left);
                 }
             }
@@ -483,9 +496,7 @@ impl Pass {
         situation: Option<&Situation>,
         fault: Option<Fault>,
     ) -> Result<(), Stop> {
-        let mut after = self.observed.clone();
-        after.claim.clone_from(&claim);
-        after.held.clone_from(&held);
+        let after = self.observed.with(claim.clone(), held.clone());
         let old = self.object.status.clone().unwrap_or_default();
         let mut new = status::render(&old, &self.desired, &after, situation, world.now);
         let done = situation.is_some_and(|s| {

@@ -270,6 +270,7 @@ fn observed(c: &mut Choices<'_>, desired: &Desired, world: &World) -> Observed {
     let refused = || trouble("CreatePhoneNumber", Meaning::RefusedOtherwise, Class::InvalidRequest);
     let answer = |c: &mut Choices<'_>| (c.of(3) == 0).then(|| if c.yes() { Ok(()) } else { Err(refused()) });
     (o.messaging.joined, o.messaging.left) = (answer(c), answer(c));
+    o.messaging.member = c.one(&[None, Some(true), Some(false)]);
     o.messaging.service =
         c.yes().then(|| (service(c), if c.yes() { Ok(messaging_service(c)) } else { Err(refused()) }));
     o.reach.service = match c.of(4) {
@@ -386,7 +387,8 @@ fn check(desired: &Desired, o: &Observed, now: Now) -> Result<(), TestCaseError>
             prop_assert!(seen.mark().is_none_or(|m| desired.is_mine(&m)), "somebody else's number");
             prop_assert!(!desired.suspend && !desired.deleting && !o.stopping);
             prop_assert_eq!(desired.wish.as_ref().unwrap().messaging_service.as_ref(), Some(&service));
-            prop_assert_eq!(o.membership.as_ref().map(|m| &m.service), Some(&service), "not recorded before");
+            prop_assert_eq!(o.membership.as_ref(), Some(&Membership { service, since: None }), "not recorded before");
+            prop_assert!(o.joins_settled_at() <= now.boot);
         }
         Step::Leave { service, .. } => {
             prop_assert!(!desired.suspend || desired.deleting);
@@ -437,6 +439,7 @@ fn check(desired: &Desired, o: &Observed, now: Now) -> Result<(), TestCaseError>
         | Step::LookAtRivals { .. }
         | Step::LookAtOwners
         | Step::ReadService { .. }
+        | Step::ReadMembership { .. }
         | Step::SaveMembership { .. }
         | Step::ReadDiscovery
         | Step::ReadLedger => {}
