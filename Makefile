@@ -14,7 +14,7 @@ SOAK_RUNS ?= 20000
 HOURS = each_pair_of_faults_is_survived_by_every_other_life
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-exhaustive test-pairs contract soak fuzz bench lint crd build clean-cache
+.PHONY: help demo up down test test-exhaustive test-pairs contract live-check soak fuzz bench lint crd build clean-cache
 
 help: ## Print this list
 	@echo "make TARGET, where TARGET is one of"
@@ -59,6 +59,9 @@ test-pairs: ## Every pair of faults in every life, with the real passes (hours; 
 
 contract: build ## Client and simulator against Twilio's API description and client libraries (needs Python 3.11 and Node 20)
 	@tests/contract/run
+
+live-check: ## Ask the real Twilio whether what is assumed of it is so; reads only (see docs/live-check.md)
+	@tests/contract/live_check.py $(LIVE)
 
 soak: ## Faults and lives by chance from fresh seeds, SOAK_RUNS (20000) of each; a failure prints its seed
 	CPN_FROM=$$(date +%s)000000 CPN_RUNS=$(SOAK_RUNS) $(LIVES) -- --ignored --nocapture \
