@@ -479,8 +479,8 @@ pub struct ClinicPhoneNumberStatus {
     /// numbers that are searched, with `maxMonthlyPrice` or `purchasePolicy: Manual`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monthly_price: Option<PriceStatus>,
-    /// Price of one SMS of the number, before carrier fees; read again once a day. Twilio lists no price of MMS: what they
-    /// cost is in `usage.smsCost`.
+    /// Price of one SMS of the number, before carrier fees; read again once a day. Before a number is held, of the candidates.
+    /// Twilio lists no price of MMS: what they cost is in `usage.smsCost`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sms_prices: Option<SmsPrices>,
     /// This month's messages and cost, read anew every `--usage-interval`. The condition `UsageReported` tells when they

@@ -49,6 +49,7 @@ impl Pass<'_> {
             Step::Search { index, search } => return self.search(index, &search).await,
             Step::FindOffer { number, search } => return self.find_offer(number, &search).await,
             Step::ReadPrices { country, after } => return self.read_prices(country, after).await,
+            Step::ReadMessagePrices { country } => return self.read_message_prices(country).await,
             Step::ReadPapers { country, kind, bundle } => return self.read_papers(country, kind, bundle).await,
             Step::NoteClaims => self.note_claims(),
             Step::LookAtRivals { number } => self.rivals(number).await?,

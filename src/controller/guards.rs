@@ -59,6 +59,25 @@ impl Pass<'_> {
         Ok(Flow::On)
     }
 
+    /// Only shown: what cannot be read is not there.
+    pub(super) async fn read_message_prices(&mut self, country: CountryCode) -> Result<Flow, Error> {
+        let (credentials, account, fingerprint) = self.credentials()?;
+        let context = self.context;
+        let permit = match context.accounts.admit(&account, &fingerprint, Lane::Change, context.now().boot) {
+            Ok(permit) => permit,
+            Err(Closed::Full(until)) => return Ok(Flow::Later(until)),
+            Err(Closed::Troubled(..)) => {
+                self.observed.learn_message_prices(country, None);
+                return Ok(Flow::On);
+            }
+        };
+        let result = context.twilio.message_prices(&credentials, &country).await;
+        drop(permit);
+        context.accounts.note(&account, &fingerprint, result.as_ref().map(|_| ()), context.now().boot);
+        self.observed.learn_message_prices(country, result.ok());
+        Ok(Flow::On)
+    }
+
     /// A failure is folded in with what was asked: it stands in nobody's way.
     pub(super) async fn read_papers(
         &mut self,

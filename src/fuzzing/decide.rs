@@ -15,8 +15,8 @@ use crate::api::FINALIZER;
 use crate::api::v1alpha1::{ClaimOutcome, ClinicPhoneNumber, DeletionPolicy, Origin};
 use crate::domain::{
     AccountSid, AvailableNumber, Bundle, BundleSid, Capabilities, Class, Currency, E164, HttpMethod, IncomingNumber,
-    InstallationId, Meaning, MessagingService, Moment, Now, NumberPrices, NumberType, Papers, PhoneNumberSid,
-    Regulation, RegulationSid, Trouble,
+    InstallationId, Meaning, MessagePrices, MessagingService, Moment, Now, NumberPrices, NumberType, Papers,
+    PhoneNumberSid, Regulation, RegulationSid, Trouble,
 };
 use crate::plan::desired::Defaults;
 use crate::plan::fuse::Admission;
@@ -162,6 +162,7 @@ impl Life<'_, '_> {
             | Step::Search { .. }
             | Step::FindOffer { .. }
             | Step::ReadPrices { .. }
+            | Step::ReadMessagePrices { .. }
             | Step::ReadPapers { .. }
             | Step::NoteClaims
             | Step::LookAtRivals { .. }
@@ -234,6 +235,14 @@ impl Life<'_, '_> {
                 };
                 self.observed.learn_prices(country, view);
             }
+            Step::ReadMessagePrices { country } => match self.answer("FetchMessagingCountry") {
+                Err(_) => self.observed.learn_message_prices(country, None),
+                Ok(()) => {
+                    let usd = Currency::parse("USD").unwrap();
+                    let none = MessagePrices::new(usd, Vec::new(), Vec::new());
+                    self.observed.learn_message_prices(country, Some(none));
+                }
+            },
             Step::ReadPapers { country, kind, bundle } => {
                 let view = match self.answer("ListRegulation") {
                     Err(trouble) => PapersView::Unread(trouble),

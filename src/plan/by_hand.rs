@@ -51,6 +51,9 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, wish: &Wish, now: Now
     if let Some(step) = price::shown(desired, observed, wish, now) {
         return Plan::act(step, Situation::new(Kind::Searching, "reading what the numbers to choose from cost"));
     }
+    if let Some(step) = message_prices(desired, observed, wish) {
+        return Plan::act(step, Situation::new(Kind::Searching, "reading what messages cost"));
+    }
     let warning = price::warning(observed, wish).map(|words| format!(". Before that: {words}")).unwrap_or_default();
     let message = format!(
         "{} numbers to choose from are in status.candidates: write one of them into spec.phoneNumber, and it is bought{warning}",
@@ -58,6 +61,36 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, wish: &Wish, now: Now
     );
     let until = now.boot.after(pause(rounds(desired, observed), desired));
     Plan::rest(until, Situation::new(Kind::AwaitingApproval, message))
+}
+
+/// A reading of what messages cost, for a person who is to choose: where status does not have it, or may have another search's.
+fn message_prices(desired: &Desired, observed: &Observed, wish: &Wish) -> Option<Step> {
+    let (country, _) = wish.searched()?;
+    let edited = observed.reported.generation != Some(desired.generation);
+    let stale = !observed.reported.messages_priced || edited || observed.asked(desired);
+    let read = observed.message_prices.as_ref().is_some_and(|(of, _)| of == country);
+    (stale && !read).then(|| Step::ReadMessagePrices { country: country.clone() })
+}
+
+/// Prices of messages beside the candidates. They stay with a number that was chosen among them.
+fn show_message_prices(new: &mut ClinicPhoneNumberStatus, desired: &Desired, observed: &Observed, wish: &Wish) {
+    if let Some(held) = &observed.held {
+        let recorded = new.phone_number.as_deref() == Some(held.number.as_str());
+        let chosen = new.candidates.iter().any(|candidate| candidate.phone_number == held.number.as_str());
+        if !recorded && !chosen {
+            new.sms_prices = None;
+        }
+        return;
+    }
+    let edited = observed.reported.generation != Some(desired.generation);
+    match (&observed.message_prices, wish.searched()) {
+        (Some((of, prices)), Some((country, kind))) if wish.manual && of == country => {
+            let price = prices.as_ref().and_then(|prices| prices.of(kind));
+            new.sms_prices = price.as_ref().map(Into::into);
+        }
+        _ if !wish.manual || (edited && wish.by_hand()) => new.sms_prices = None,
+        _ => {}
+    }
 }
 
 /// Where a number that a person chose is not to be had, the list is renewed before the resource comes to rest.
@@ -137,6 +170,7 @@ fn gather<'a>(observed: &'a Observed, wish: &Wish) -> Result<Vec<&'a AvailableNu
 /// search which finds the same ones writes nothing.
 pub(super) fn show(new: &mut ClinicPhoneNumberStatus, desired: &Desired, observed: &Observed, now: Now) {
     let Ok(wish) = &desired.wish else { return };
+    show_message_prices(new, desired, observed, wish);
     let edited = observed.reported.generation != Some(desired.generation);
     let found = gather(observed, wish).ok().filter(|_| wish.manual).map(|all| all.into_iter().map(candidate).collect());
     let shown: Vec<Candidate> = match found {

@@ -152,6 +152,9 @@ pub fn first(now: Now, interval: Duration, told: Option<&Usage>) -> Moment {
 pub(super) fn show(new: &mut ClinicPhoneNumberStatus, observed: &Observed) {
     if observed.held.is_none() || observed.figures == View::Off {
         new.usage = None;
+    }
+    // Before a number is held they are those of the candidates.
+    if observed.held.is_some() && observed.figures == View::Off {
         new.sms_prices = None;
     }
     new.billing_url = observed.held.as_ref().map(|_| BILLING_URL.to_owned());

@@ -11,7 +11,7 @@ use k8s_openapi::jiff::Timestamp;
 use crate::api::conditions::{ConditionType, Reason, is_true};
 use crate::api::v1alpha1::{ClinicPhoneNumberStatus, HttpMethod, Origin};
 use crate::domain::{
-    AccountSid, AvailableNumber, CountryCode, E164, Field, IncomingNumber, Meaning, MessagingService,
+    AccountSid, AvailableNumber, CountryCode, E164, Field, IncomingNumber, Meaning, MessagePrices, MessagingService,
     MessagingServiceSid, Moment, Now, NumberPrices, PhoneNumberSid, Trouble,
 };
 
@@ -78,6 +78,8 @@ pub struct Reported {
     pub blind: bool,
     /// Whether status says that a person is to choose.
     pub awaits_choice: bool,
+    /// Whether status has prices of messages.
+    pub messages_priced: bool,
 }
 
 /// The last complete look at a held number.
@@ -248,6 +250,8 @@ pub struct Observed {
     pub on_offer: Option<(E164, Option<AvailableNumber>)>,
     /// What numbers of a country cost.
     pub prices: Option<(CountryCode, PricesView)>,
+    /// What messages of a country's numbers cost, as far as that could be read.
+    pub message_prices: Option<(CountryCode, Option<MessagePrices>)>,
     /// What is asked for before such numbers are sold, and of which numbers that was read.
     pub papers: Option<(regulatory::Asked, PapersView)>,
     /// Other resources that claim the number, read uncached, and which number that was.
@@ -325,6 +329,7 @@ impl Observed {
                 .iter()
                 .any(|c| c.type_ == ConditionType::InboundSms.as_str() && c.reason != Reason::NotAcquired.as_str()),
             verified: status.conditions.iter().any(|c| c.type_ == ConditionType::WebhookVerified.as_str()),
+            messages_priced: status.sms_prices.is_some(),
         };
         if let Err(problem) = observed.read_status(status) {
             observed.corrupt = Some(format!(
@@ -478,6 +483,12 @@ impl Observed {
     pub fn learn_prices(&mut self, country: CountryCode, view: PricesView) {
         self.accepted |= matches!(view, PricesView::Read(..));
         self.prices = Some((country, view));
+    }
+
+    /// Folds in what messages of a country's numbers cost, if it could be read: it is only shown.
+    pub fn learn_message_prices(&mut self, country: CountryCode, prices: Option<MessagePrices>) {
+        self.accepted |= prices.is_some();
+        self.message_prices = Some((country, prices));
     }
 
     /// Folds in what is asked for before such numbers are sold, or why that cannot be read.

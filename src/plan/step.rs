@@ -92,6 +92,11 @@ pub enum Step {
         /// Only a reading that began later will do.
         after: Moment,
     },
+    /// Read what messages of a country's numbers cost this account, to show it.
+    ReadMessagePrices {
+        /// The country.
+        country: CountryCode,
+    },
     /// Read what is asked for before such numbers are sold, and what the account has for it.
     ReadPapers {
         /// The country.
@@ -206,6 +211,7 @@ impl Step {
             Self::Search { .. } => "Search",
             Self::FindOffer { .. } => "FindOffer",
             Self::ReadPrices { .. } => "ReadPrices",
+            Self::ReadMessagePrices { .. } => "ReadMessagePrices",
             Self::ReadPapers { .. } => "ReadPapers",
             Self::NoteClaims => "NoteClaims",
             Self::LookAtRivals { .. } => "LookAtRivals",

@@ -143,7 +143,9 @@ fn a_person_chooses_and_what_was_sold_meanwhile_is_chosen_again() -> Outcome {
         assert!(bytes < 10_000, "{bytes} bytes of candidates");
         let table = world.space.kubectl(&["get", "cpn", "reception", "--output=wide"])?.ok()?;
         assert!(table.contains("AwaitingApproval") && table.contains("1.15"), "{table}");
-        assert_eq!(world.calls(), ["list", "search", "prices"]);
+        assert_eq!(world.calls(), ["list", "search", "prices", "message prices"]);
+        let messages = now.sms_prices.clone().ok_or("no prices of messages")?;
+        assert_eq!((messages.inbound.as_str(), messages.outbound.as_str()), ("0.0075", "0.0075"));
         // Looked at again: the same numbers, and nothing to write but the acknowledgement.
         let looked = world.look("reception", "once more").await?;
         assert_eq!(

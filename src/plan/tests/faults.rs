@@ -51,7 +51,9 @@ const SEND: [Fault; 14] = [
 /// The faults that a step can meet.
 fn faults(step: &str) -> Vec<Fault> {
     match step {
-        "list" | "get" | "search" | "offer" | "prices" | "papers" | "service" | "member" => LOOK.to_vec(),
+        "list" | "get" | "search" | "offer" | "prices" | "message prices" | "papers" | "service" | "member" => {
+            LOOK.to_vec()
+        }
         "post" | "update" | "release" | "join" | "leave" => SEND.to_vec(),
         "stamp" => WRITE.into_iter().chain(STAMP).collect(),
         "finalizer" | "announce" | "record" | "clear" | "membership" | "stamp release" | "let go" => WRITE.to_vec(),

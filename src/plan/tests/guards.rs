@@ -272,8 +272,10 @@ fn candidates_are_shown_with_their_price_and_nothing_else_happens() {
     let mut w = World::new();
     w.apply("a", by_hand());
     until(&mut w, |w| w.reason("a") == "AwaitingApproval").unwrap();
-    assert_eq!(steps(&w), ["finalizer", "secret", "list", "claims", "search", "prices"]);
+    assert_eq!(steps(&w), ["finalizer", "secret", "list", "claims", "search", "prices", "message prices"]);
     let status = w.status("a");
+    let message_prices = status.sms_prices.clone().unwrap();
+    assert_eq!((message_prices.inbound.as_str(), message_prices.currency.as_str()), ("0.0075", "USD"));
     assert_eq!((offered(&w), price(&w).as_deref()), (numbers(&[1, 2, 3]), Some("1.15 USD")));
     let first = &status.candidates[0];
     assert_eq!(first.friendly_name.as_deref(), Some("(418) 555-0001"));

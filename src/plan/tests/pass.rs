@@ -4,11 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::jiff::Unit;
+use rust_decimal::Decimal;
 
 use super::twilio::{CallFault, Effect};
 use super::world::{Fault, LATENCY, SEND_WITHIN, WINDOW, World};
 use crate::api::v1alpha1::{ClaimOutcome, ClinicPhoneNumber};
-use crate::domain::{AccountSid, Class, CountryCode, E164, Field, IncomingNumber, Mark, Meaning, Moment, Trouble};
+use crate::domain::{
+    AccountSid, Class, CountryCode, Currency, E164, Field, IncomingNumber, Mark, Meaning, MessagePrices, Moment,
+    NumberType, Trouble,
+};
 use crate::plan::fuse::{self, Admission, Entry, Purpose};
 use crate::plan::observed::{CredentialsView, PricesView, Rival, StampView};
 use crate::plan::reach::{Known, Reach};
@@ -71,6 +75,7 @@ pub fn name(step: &Step) -> &'static str {
         Step::Search { .. } => "search",
         Step::FindOffer { .. } => "offer",
         Step::ReadPrices { .. } => "prices",
+        Step::ReadMessagePrices { .. } => "message prices",
         Step::ReadPapers { .. } => "papers",
         Step::NoteClaims => "claims",
         Step::LookAtRivals { .. } => "rivals",
@@ -363,6 +368,20 @@ impl Pass {
                 if let Some(number) = answer {
                     self.observed.learn_update(number, &fields, drift, world.now.boot);
                 }
+            }
+            Step::ReadMessagePrices { country } => {
+                let told = match self.closed(world) {
+                    Some(_) => None,
+                    None => {
+                        let result = send(world, "FetchMessagingCountry", call, |_, _| {
+                            let each = || vec![(NumberType::Local, Decimal::new(75, 4))];
+                            Ok(MessagePrices::new(Currency::parse("USD").unwrap(), each(), each()))
+                        });
+                        self.note(world, result.as_ref().map(|_| ()));
+                        result.ok()
+                    }
+                };
+                self.observed.learn_message_prices(country, told);
             }
             Step::ReadPapers { country, kind, bundle } => {
                 if let Some((trouble, until)) = self.closed(world) {

@@ -434,6 +434,7 @@ fn check(desired: &Desired, o: &Observed, now: Now) -> Result<(), TestCaseError>
         | Step::Search { .. }
         | Step::FindOffer { .. }
         | Step::ReadPrices { .. }
+        | Step::ReadMessagePrices { .. }
         | Step::ReadPapers { .. }
         | Step::NoteClaims
         | Step::LookAtRivals { .. }
