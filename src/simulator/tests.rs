@@ -1285,3 +1285,92 @@ async fn what_carriers_decided_is_set_by_hand_and_told() {
     let nobodys = json!({"tollFree": {sid("PN", 99): "IN_REVIEW"}});
     assert_eq!(sim.control("PUT", "compliance", nobodys).await.0, 404);
 }
+
+/// Twilio's own libraries send an instant where a day is asked for.
+#[tokio::test]
+async fn messages_of_an_instant_are_those_of_its_day() {
+    let sim = Sim::new();
+    let (_, bought) = sim.buy(NUMBER, &[]).await;
+    let number = bought["phone_number"].as_str().unwrap();
+    for _ in 0..2 {
+        let form = [("From", number), ("To", "+14185550199"), ("Body", "Rappel")];
+        assert_eq!(sim.of("POST", "Messages.json", &form).await.0, 201);
+        sim.clock.advance(Duration::from_secs(24 * 3600));
+    }
+    for (day, count) in [("2026-11-04", 0), ("2026-11-05", 1), ("2026-11-06", 1), ("2026-11-07", 0)] {
+        for at in [day.to_owned(), format!("{day}T00:00:00Z"), format!("{day}T23:59:59Z")] {
+            let (_, list) = sim.get(&format!("Messages.json?DateSent={at}")).await;
+            assert_eq!(list["messages"].as_array().unwrap().len(), count, "{at}");
+        }
+    }
+}
+
+/// Whoever follows the links of a list stays with the simulator, credentials and all.
+#[tokio::test]
+async fn the_pages_of_price_lists_are_where_the_first_one_is() {
+    let sim = Sim::new();
+    for list in ["/v1/PhoneNumbers/Countries", "/v1/Messaging/Countries"] {
+        let (_, page) = sim.call("GET", &format!("{list}?PageSize=2"), &[]).await;
+        let first = page["meta"]["first_page_url"].as_str().unwrap();
+        let base = first.strip_suffix(&format!("{list}?PageSize=2&Page=0")).unwrap();
+        for link in [&page["meta"]["next_page_url"], &page["countries"][0]["url"]] {
+            assert!(link.as_str().unwrap().starts_with(base), "{link}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn settings_of_a_service_are_shown_as_they_were_set() {
+    let sim = Sim::new();
+    let set = [
+        ("FriendlyName", "Reminders"),
+        ("StickySender", "false"),
+        ("ValidityPeriod", "60"),
+        ("Usecase", "notifications"),
+    ];
+    let (status, made) = sim.call("POST", "/v1/Services", &set).await;
+    assert_eq!((status, &made["sticky_sender"], &made["validity_period"]), (201, &json!(false), &json!(60)));
+    let path = format!("/v1/Services/{}", made["sid"].as_str().unwrap());
+    sim.call("POST", &path, &[("FallbackUrl", "https://example.com/f")]).await;
+    let (_, read) = sim.call("GET", &path, &[]).await;
+    assert_eq!((&read["usecase"], &read["fallback_url"]), (&json!("notifications"), &json!("https://example.com/f")));
+    assert_eq!((&read["smart_encoding"], &read["status_callback"]), (&json!(true), &json!(null)), "and others stay");
+    assert_eq!(sim.call("POST", &path, &[("ValidityPeriod", "long")]).await.0, 400);
+}
+
+/// What a signature does not cover is nobody's word.
+#[tokio::test]
+async fn the_inbox_takes_no_value_and_no_body_that_was_not_signed() {
+    let now = Now { wall: Timestamp::UNIX_EPOCH, boot: Moment::default() };
+    let inbox = Inbox::new(Tokens::Fixed(TOKEN.into()), Arc::new(ManualClock::at(now)), |_| {});
+    let send = async |method: &str, uri: &str, signed: &str, kind: &str| {
+        let signature = crate::twilio::signature::sign::<&str, &str>(signed, &[], TOKEN);
+        let request = http::Request::builder()
+            .method(method)
+            .uri(uri)
+            .header("x-forwarded-url", signed)
+            .header("x-twilio-signature", signature)
+            .header("content-type", kind);
+        let answer = inbox.router().oneshot(request.body(axum::body::Body::empty()).unwrap()).await.unwrap();
+        (answer.status().as_u16(), inbox.messages().pop().unwrap())
+    };
+    let signed = "https://clinic.example.com/sms?Body=Hello";
+    let (status, kept) = send("GET", "/sms?Body=forged", signed, "text/plain").await;
+    assert_eq!((status, kept.body.as_str()), (200, "Hello"));
+    // The digest of a body that is not there.
+    let digest = digest_of(b"{}");
+    let url = format!("https://clinic.example.com/sms?bodySHA256={digest}");
+    let (status, kept) = send("POST", "/sms", &url, "application/json").await;
+    assert_eq!((status, kept.signature_valid), (403, false));
+    let empty = format!("https://clinic.example.com/sms?bodySHA256={}", digest_of(b""));
+    assert_eq!(send("POST", "/sms", &empty, "application/json").await.0, 200);
+    // Letters in a webhook's URL.
+    assert_eq!(
+        send("POST", "/", "https://clinic.example.com/\u{e9}", "Application/X-WWW-Form-URLEncoded").await.0,
+        200
+    );
+}
+
+fn digest_of(body: &[u8]) -> String {
+    data_encoding::HEXLOWER.encode(ring::digest::digest(&ring::digest::SHA256, body).as_ref())
+}
