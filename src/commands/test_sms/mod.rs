@@ -164,6 +164,7 @@ fn agreed(yes: bool) -> bool {
         progress("nobody can be asked here: add --yes to agree to the price");
         return false;
     }
+    progress("Send it? [y/N]");
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);
     read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes" | "o" | "oui")
@@ -191,7 +192,7 @@ fn ended(code: u8, text: impl Into<String>) -> Answer {
 
 impl Test<'_> {
     async fn send(&self, to: &E164, body: &str, agreed: &(dyn Fn() -> bool + Sync)) -> Answer {
-        (self.tell)(&format!("one SMS from {} to {to}: {}. Send it? [y/N]", self.number, self.price(to).await));
+        (self.tell)(&format!("one SMS from {} to {to}: {}", self.number, self.price(to).await));
         if !agreed() {
             return ended(DECLINED, "nothing was sent");
         }
