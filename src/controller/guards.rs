@@ -73,7 +73,6 @@ impl Pass<'_> {
         };
         let result = context.twilio.message_prices(&credentials, &country).await;
         drop(permit);
-        context.accounts.note(&account, &fingerprint, result.as_ref().map(|_| ()), context.now().boot);
         self.observed.learn_message_prices(country, result.ok());
         Ok(Flow::On)
     }
@@ -93,9 +92,12 @@ impl Pass<'_> {
         };
         let result = context.twilio.papers(&credentials, &country, kind, bundle.as_ref()).await;
         drop(permit);
-        context.accounts.note(&account, &fingerprint, result.as_ref().map(|_| ()), context.now().boot);
+        // What fails here closes no gate: whatever is wrong with the account shows in the next call.
+        if result.is_ok() {
+            context.accounts.note(&account, &fingerprint, Ok(()), context.now().boot);
+        }
         let view = result.map_or_else(PapersView::Unread, PapersView::Read);
-        self.observed.learn_papers((country, kind, bundle), view);
+        self.observed.learn_papers((country, kind, bundle), view, context.now().boot);
         Ok(Flow::On)
     }
 

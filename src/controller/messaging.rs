@@ -14,14 +14,36 @@ use super::execute::Flow;
 use super::pass::Pass;
 use super::reach;
 
-/// What became of a call: an answer, a refusal that counts as one, or nothing that settles anything.
+/// What became of a call: an answer, a failure that counts as one, or nothing that settles anything.
 type Told<T> = Result<Option<Result<T, Trouble>>, Flow>;
+
+/// What a call is for.
+#[derive(Clone, Copy)]
+enum Aim {
+    /// To look.
+    Look,
+    /// To change something.
+    Change,
+    /// To change something that nothing waits for: every failure is an answer, and closes no gate.
+    ByTheWay,
+}
+
+impl Aim {
+    fn settles(self, trouble: &Trouble) -> bool {
+        let refused = matches!(trouble.meaning, Meaning::RefusedNumber | Meaning::RefusedOtherwise);
+        refused || matches!(self, Self::ByTheWay)
+    }
+
+    fn writes(self) -> bool {
+        !matches!(self, Self::Look)
+    }
+}
 
 impl Pass<'_> {
     pub(super) async fn read_service(&mut self, service: MessagingServiceSid) -> Result<Flow, Error> {
         let twilio = self.context.twilio.clone();
         let told =
-            self.asked(false, async |credentials, _| twilio.messaging_service(credentials, &service).await).await?;
+            self.ask(Aim::Look, async |credentials, _| twilio.messaging_service(credentials, &service).await).await?;
         Ok(self.folded(told, |pass, read| pass.observed.learn_service(service, read)))
     }
 
@@ -31,8 +53,8 @@ impl Pass<'_> {
         sid: &PhoneNumberSid,
     ) -> Result<Flow, Error> {
         let twilio = self.context.twilio.clone();
-        let told =
-            self.asked(false, async |credentials, _| twilio.is_in_service(credentials, service, sid).await).await?;
+        let ask = self.ask(Aim::Look, async |credentials, _| twilio.is_in_service(credentials, service, sid).await);
+        let told = ask.await?;
         Ok(self.folded(told, |pass, read| match read {
             // The reading that did not have it was of before, or lagged.
             Ok(true) => {
@@ -40,15 +62,16 @@ impl Pass<'_> {
                 pass.observed.learn_member(true);
             }
             Ok(false) => pass.observed.learn_member(false),
-            Err(trouble) => pass.observed.learn_trouble(trouble, None),
+            // Who may not ask goes by what is recorded.
+            Err(_) => pass.observed.learn_member(true),
         }))
     }
 
     pub(super) async fn join(&mut self, service: &MessagingServiceSid, sid: &PhoneNumberSid) -> Result<Flow, Error> {
         let twilio = self.context.twilio.clone();
-        let told =
-            self.asked(true, async |credentials, fence| twilio.join_service(credentials, service, sid, fence).await);
-        let told = told.await?;
+        let ask = self
+            .ask(Aim::Change, async |credentials, fence| twilio.join_service(credentials, service, sid, fence).await);
+        let told = ask.await?;
         Ok(self.folded(told, |pass, joined| {
             if joined.is_ok() {
                 pass.moved(sid, Some(service));
@@ -59,25 +82,16 @@ impl Pass<'_> {
 
     pub(super) async fn leave(&mut self, service: &MessagingServiceSid, sid: &PhoneNumberSid) -> Result<Flow, Error> {
         let twilio = self.context.twilio.clone();
-        let told = self
-            .asked(true, async |credentials, fence| {
-                match twilio.leave_service(credentials, service, sid, fence).await {
-                    // Good credentials, and a moment ago the number was there: twice not found is not there.
-                    Ok(false) if twilio.is_in_service(credentials, service, sid).await? => Err(disagreeing()),
-                    left => left.map(drop),
-                }
-            })
-            .await?;
-        // A release does not wait for it: with the number goes whatever service it is in.
-        let told = match (told, self.observed.trouble.take_if(|(trouble, _)| trouble.operation == LEAVE)) {
-            (Ok(None), Some((trouble, _))) if self.desired.deleting && !trouble.is_not_processed() => {
-                Ok(Some(Err(trouble)))
+        // A release does not wait for it.
+        let aim = if self.desired.deleting { Aim::ByTheWay } else { Aim::Change };
+        let ask = self.ask(aim, async |credentials, fence| {
+            match twilio.leave_service(credentials, service, sid, fence).await {
+                // Good credentials, and a moment ago the number was there: twice not found is not there.
+                Ok(false) if twilio.is_in_service(credentials, service, sid).await? => Err(disagreeing()),
+                left => left.map(drop),
             }
-            (told, trouble) => {
-                self.observed.trouble = trouble.or(self.observed.trouble.take());
-                told
-            }
-        };
+        });
+        let told = ask.await?;
         Ok(self.folded(told, |pass, left| {
             if left.is_ok() {
                 pass.moved(sid, None);
@@ -94,9 +108,9 @@ impl Pass<'_> {
     }
 
     /// One call, when the gate lets it through; what it writes rests on the pass's last look at the number.
-    async fn asked<T>(
+    async fn ask<T>(
         &mut self,
-        writes: bool,
+        aim: Aim,
         request: impl AsyncFnOnce(&Credentials, &Fence) -> Result<T, Trouble>,
     ) -> Result<Told<T>, Error> {
         let (credentials, account, fingerprint) = self.credentials()?;
@@ -107,17 +121,16 @@ impl Pass<'_> {
         };
         let since = if holds(Rule::SendFence) { self.looked_at } else { context.now().boot };
         let fence = Fence::new(context.clock.clone(), since.after(context.settings.send_within));
-        if writes {
+        if aim.writes() {
             self.observed.learn_updating(context.now().boot);
         }
         let result = request(&credentials, &fence).await;
         drop(permit);
-        if writes && result.as_ref().is_err_and(Trouble::is_not_processed) {
+        if aim.writes() && result.as_ref().is_err_and(Trouble::is_not_processed) {
             self.observed.learn_unsent();
         }
-        let refused = |trouble: &Trouble| matches!(trouble.meaning, Meaning::RefusedNumber | Meaning::RefusedOtherwise);
         Ok(Ok(match result {
-            Err(trouble) if refused(&trouble) => Some(Err(trouble)),
+            Err(trouble) if aim.settles(&trouble) => Some(Err(trouble)),
             other => self.ended(&account, &fingerprint, other).map(Ok),
         }))
     }
@@ -132,12 +145,10 @@ impl Pass<'_> {
     }
 }
 
-const LEAVE: &str = "DeletePhoneNumber";
-
 /// Twilio knew nothing of a number in a service when it was to be taken out, and knows it a moment later.
 fn disagreeing() -> Trouble {
     Trouble {
-        operation: LEAVE,
+        operation: "DeletePhoneNumber",
         meaning: Meaning::Ambiguous,
         class: Class::Unavailable,
         http_status: None,

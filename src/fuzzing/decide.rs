@@ -248,7 +248,7 @@ impl Life<'_, '_> {
                     Err(trouble) => PapersView::Unread(trouble),
                     Ok(()) => PapersView::Read(self.papers(bundle.as_ref())),
                 };
-                self.observed.learn_papers((country, kind, bundle), view);
+                self.observed.learn_papers((country, kind, bundle), view, self.now.boot);
             }
             Step::NoteClaims => {
                 let claimed = self.choices.rarely().then(|| self.number());

@@ -38,8 +38,8 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, wish: &Wish, now: Now
     if let Some(plan) = record::found(desired, observed, list, now) {
         return plan;
     }
-    if let Some(plan) = regulatory::gate(desired, observed, wish, now) {
-        return plan;
+    if let Some(step) = regulatory::reading(observed, wish, now) {
+        return Plan::act(step, Situation::new(Kind::Searching, "looking what the country asks for"));
     }
     let candidates = match gather(observed, wish) {
         Ok(candidates) => candidates,
@@ -54,7 +54,8 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, wish: &Wish, now: Now
     if let Some(step) = message_prices(desired, observed, wish) {
         return Plan::act(step, Situation::new(Kind::Searching, "reading what messages cost"));
     }
-    let warning = price::warning(observed, wish).map(|words| format!(". Before that: {words}")).unwrap_or_default();
+    let warnings = [price::warning(observed, wish), regulatory::lacking(observed, wish, now)];
+    let warning = warnings.into_iter().flatten().fold(String::new(), |all, words| all + ". Before that: " + &words);
     let message = format!(
         "{} numbers to choose from are in status.candidates: write one of them into spec.phoneNumber, and it is bought{warning}",
         candidates.len()

@@ -121,7 +121,13 @@ fn unset(
     let wiring = wiring(desired, observed)?;
     let pending = membership::is_pending(wish, observed);
     let kind = match (wiring.wrong.is_empty(), pending) {
-        (true, false) => return None,
+        // It was looked at and is as wanted: what failed is about its Messaging Service, and nothing new is known of that.
+        (true, false) => {
+            let seen = look_at(observed, observed.held.as_ref()?)?;
+            let refused = observed.service_refused(desired).cloned();
+            let before = observed.reported.ready.then(|| record::in_service(seen, wish));
+            return refused.or(before).map(|situation| Plan::rest(until, situation));
+        }
         // What was refused stays refused, whatever keeps it from being tried again.
         (true, true) => match observed.service_refused(desired) {
             Some(refused) => return Some(Plan::Blocked { probe: until, situation: refused.clone() }),
@@ -222,6 +228,11 @@ fn observe(desired: &Desired, observed: &Observed, held: &Held, wish: Result<&Wi
         let so_far = (fulfilled(desired, observed), !unread);
         return match membership::plan(desired, observed, held, number, wish, so_far, now) {
             None => Plan::rest(next, record::in_service(number, wish)),
+            // Of whatever spec that was said: nothing is done about it now.
+            Some(_) if desired.suspend && observed.reported.service_refused.is_some() => {
+                let refused = observed.reported.service_refused.clone();
+                Plan::rest(next, refused.unwrap_or_else(|| record::in_service(number, wish)))
+            }
             Some(_) if desired.suspend => {
                 let mut situation = record::in_service(number, wish);
                 if membership::is_due(desired, observed, wish, so_far.0) {

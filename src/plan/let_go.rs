@@ -11,8 +11,8 @@ use crate::domain::{Meaning, Moment, Now, OwnerTag, Trouble};
 
 use super::observed::CredentialsView;
 use super::{
-    AccountList, Claim, Desired, Held, Kind, Note, Observed, Plan, Rule, Situation, Step, holds, record, setback,
-    telling,
+    AccountList, Claim, Desired, Held, Kind, Membership, Note, Observed, Plan, Rule, Situation, Step, holds, record,
+    setback, telling,
 };
 
 /// With `Retain`, so long an account that cannot be looked at keeps a resource once everything that was sent is settled.
@@ -336,13 +336,8 @@ fn release(desired: &Desired, observed: &Observed, held: &Held, now: Now) -> Pla
             seen.origin
         ));
     }
-    // First, because nobody tells what becomes of it with the number. Where Twilio refuses that, the number is released all the same.
-    if let Some(membership) = observed.membership.as_ref().filter(|_| observed.messaging.left.is_none()) {
-        if observed.stopping {
-            return Plan::rest(now.boot, releasing("nothing is sent while the operator stops"));
-        }
-        let step = Step::Leave { service: membership.service.clone(), sid: held.sid.clone() };
-        return Plan::act(step, releasing("being taken out of its Messaging Service"));
+    if let Some(plan) = leave(observed, held, now) {
+        return plan;
     }
     let claim = match observed.claim.as_ref().filter(|c| c.number == *number) {
         Some(claim) => claim.clone(),
@@ -377,4 +372,25 @@ fn refused(observed: &Observed, held: &Held, now: Now) -> Option<Plan> {
         );
         Plan::rest(now.boot.after(setback::PROBE), Situation::new(Kind::Releasing, message))
     })
+}
+
+/// First, because nobody tells what becomes of a membership with its number. Whatever comes of it, the number is released: `None`.
+fn leave(observed: &Observed, held: &Held, now: Now) -> Option<Plan> {
+    let membership = observed.membership.as_ref()?;
+    let service = &membership.service;
+    let situation =
+        Situation::new(Kind::Releasing, format!("{}: being taken out of its Messaging Service", held.number));
+    let save = |membership, note| Step::SaveMembership { membership, note, repair: false };
+    let step = match &observed.messaging.left {
+        Some(Err(_)) => return None,
+        Some(Ok(())) => {
+            let text = format!("{} is no longer in Messaging Service {service}", held.number);
+            save(None, Some(Note::normal("MessagingServiceLeft", "Leave", text)))
+        }
+        // Status says that it is in it only while it is.
+        None if membership.since.is_some() => save(Some(Membership { since: None, ..membership.clone() }), None),
+        None if observed.stopping => return Some(Plan::rest(now.boot, situation)),
+        None => Step::Leave { service: service.clone(), sid: held.sid.clone() },
+    };
+    Some(Plan::act(step, situation))
 }

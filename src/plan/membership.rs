@@ -193,18 +193,19 @@ impl Work<'_> {
             }
             None => {}
         }
+        let about_to = Membership { service: wanted.clone(), since: None };
+        // The service itself has said so: whatever becomes of it, the number is not in it now.
+        if recorded.is_some_and(|recorded| recorded.service == *wanted && recorded.since.is_some()) {
+            return self.save(Some(about_to), None, true, "somebody took it out of its Messaging Service");
+        }
         if let Some(plan) = self.unfit(wanted) {
             return plan;
         }
-        let about_to = Membership { service: wanted.clone(), since: None };
         match recorded.filter(|recorded| recorded.service == *wanted) {
             None => match recorded {
                 Some(old) => self.out_of(old),
                 None => self.save(Some(about_to), None, false, "about to be put into its Messaging Service"),
             },
-            Some(recorded) if recorded.since.is_some() => {
-                self.save(Some(about_to), None, true, "somebody took it out of its Messaging Service")
-            }
             Some(_) if contested(observed, now) => self.refused(format!(
                 "{} was taken out of Messaging Service {wanted} three times within a day: somebody else manages its membership too. Stop the other \
                  writer, or change spec.sms.messagingServiceSID; then set the annotation telephony.chiroflow.io/requested-at",

@@ -127,6 +127,8 @@ pub struct Memory {
     pub suspect: bool,
     /// Which fields were repaired against somebody else's change, and when.
     pub repairs: Vec<(Field, Moment)>,
+    /// When it could not be read what is asked for before a number is sold.
+    pub papers_failed: Option<Moment>,
     /// When the number was put back into its Messaging Service, after somebody had taken it out.
     pub rejoined: Vec<Moment>,
     /// The Messaging Service that this process itself recorded, before it sent anything to it.
@@ -435,6 +437,7 @@ impl Observed {
         if edited || self.asked(desired) {
             self.memory.repairs.clear();
             self.memory.rejoined.clear();
+            self.memory.papers_failed = None;
             self.memory.refusal = None;
         }
     }
@@ -492,7 +495,8 @@ impl Observed {
     }
 
     /// Folds in what is asked for before such numbers are sold, or why that cannot be read.
-    pub fn learn_papers(&mut self, asked: regulatory::Asked, view: PapersView) {
+    pub fn learn_papers(&mut self, asked: regulatory::Asked, view: PapersView, now: Moment) {
+        self.memory.papers_failed = matches!(view, PapersView::Unread(_)).then_some(now);
         self.accepted |= matches!(view, PapersView::Read(..));
         self.papers = Some((asked, view));
     }
@@ -597,6 +601,10 @@ impl Observed {
         }
         self.claim = claim;
         self.held = held;
+        if self.reported.generation != Some(desired.generation) {
+            // What was said of an earlier spec is not said of this one.
+            self.reported.service_refused = None;
+        }
         self.reported.generation = Some(desired.generation);
         self.sight(now);
     }

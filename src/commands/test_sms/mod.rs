@@ -7,6 +7,7 @@ mod codes;
 use std::collections::HashSet;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -19,7 +20,7 @@ use crate::clock::SharedClock;
 use crate::config;
 use crate::controller::secrets::{Reader, read_as};
 use crate::domain::time::parse_duration;
-use crate::domain::{ArrivedMessage, E164, MessageSid, MessageState, NumberType};
+use crate::domain::{ArrivedMessage, E164, Meaning, MessageSid, MessageState, NumberType};
 use crate::plan::observed::CredentialsView;
 use crate::twilio::{self, Client, Credentials};
 
@@ -38,7 +39,7 @@ Exit code:
   0  delivered; or arrived, with nothing against the webhook
   1  not delivered, not taken by the webhook, or Twilio could not be asked
   2  wrong usage, or nobody agreed to the price
-  3  nothing is known when the time is over
+  3  nothing is known: when the time is over, or where Twilio's answer was lost and it may have been sent
 
 Examples:
   clinic-phone-operator test-sms reception --namespace clinique-sainte-foy --to +14185550123
@@ -111,16 +112,20 @@ pub async fn run(args: &TestSmsArgs, clock: SharedClock, stop: CancellationToken
         timeout: args.timeout,
         clock,
         tell: &|text| progress(text),
+        sending: AtomicBool::new(false),
     };
     let answer = async {
         match &args.to {
-            Some(to) => Ok(test.send(to, &args.body, &|| agreed(args.yes)).await),
+            Some(to) => Ok(test.send(to, &args.body, agreed(args.yes)).await),
             None => test.wait(&inbound).await,
         }
     };
     tokio::select! {
         answer = answer => answer,
-        () = stop.cancelled() => anyhow::bail!("stopped; what was sent is on its way"),
+        () = stop.cancelled() => {
+            let sent = if test.sending.load(Ordering::Relaxed) { "what was sent is on its way" } else { "nothing was sent" };
+            anyhow::bail!("stopped; {sent}")
+        }
     }
 }
 
@@ -156,7 +161,7 @@ async fn subject(kube: &kube::Client, namespace: &str, name: &str) -> anyhow::Re
 }
 
 /// Whether whoever runs the command agrees to the price that was told.
-fn agreed(yes: bool) -> bool {
+async fn agreed(yes: bool) -> bool {
     if yes {
         return true;
     }
@@ -165,9 +170,16 @@ fn agreed(yes: bool) -> bool {
         return false;
     }
     progress("Send it? [y/N]");
-    let mut answer = String::new();
-    let read = std::io::stdin().read_line(&mut answer);
-    read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes" | "o" | "oui")
+    let (tell, told) = tokio::sync::oneshot::channel();
+    // A thread that nobody waits for: whoever interrupts is not asked to press Enter too.
+    std::thread::spawn(move || {
+        let mut answer = String::new();
+        let read = std::io::stdin().read_line(&mut answer).is_ok();
+        let yes = matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes" | "o" | "oui");
+        // Nobody is there any more: the command was interrupted.
+        let _ = tell.send(read && yes);
+    });
+    told.await.unwrap_or(false)
 }
 
 fn progress(text: &str) {
@@ -184,6 +196,8 @@ struct Test<'a> {
     timeout: Duration,
     clock: SharedClock,
     tell: &'a (dyn Fn(&str) + Sync),
+    /// Whether something was handed to Twilio.
+    sending: AtomicBool,
 }
 
 fn ended(code: u8, text: impl Into<String>) -> Answer {
@@ -191,13 +205,20 @@ fn ended(code: u8, text: impl Into<String>) -> Answer {
 }
 
 impl Test<'_> {
-    async fn send(&self, to: &E164, body: &str, agreed: &(dyn Fn() -> bool + Sync)) -> Answer {
+    async fn send(&self, to: &E164, body: &str, agreed: impl Future<Output = bool>) -> Answer {
         (self.tell)(&format!("one SMS from {} to {to}: {}", self.number, self.price(to).await));
-        if !agreed() {
+        if !agreed.await {
             return ended(DECLINED, "nothing was sent");
         }
+        self.sending.store(true, Ordering::Relaxed);
         let (sid, mut state) = match self.twilio.send_message(&self.credentials, &self.number, to, body).await {
             Ok(sent) => sent,
+            Err(trouble) if trouble.meaning == Meaning::Ambiguous => {
+                return ended(
+                    OPEN,
+                    format!("it may have been sent, and may cost: look before you repeat it. {trouble}"),
+                );
+            }
             Err(trouble) => {
                 let why = trouble.code.map(|code| format!(": {}", codes::sent(code))).unwrap_or_default();
                 return ended(1, format!("not sent{why}. {trouble}"));
@@ -284,13 +305,8 @@ impl Test<'_> {
         let since = message.at.saturating_sub(Duration::from_secs(60)).unwrap_or_default();
         let until = self.clock.now().boot.after(ALERTS);
         loop {
-            let alerts = match self.twilio.alerts_since(&self.credentials, since).await {
-                Ok(alerts) => alerts,
-                Err(trouble) => {
-                    return ended(0, format!("{arrived}. Whether the webhook took it cannot be looked at: {trouble}"));
-                }
-            };
-            if let Some(alert) = alerts.iter().find(|alert| alert.resource == message.sid) {
+            let alerts = self.twilio.alerts_since(&self.credentials, since).await;
+            if let Some(alert) = alerts.iter().flatten().find(|alert| alert.resource == message.sid) {
                 let code = alert.code.unwrap_or_default();
                 return ended(
                     1,
@@ -298,6 +314,12 @@ impl Test<'_> {
                 );
             }
             if self.clock.now().boot >= until {
+                if let Err(trouble) = alerts {
+                    return ended(
+                        OPEN,
+                        format!("{arrived}; whether the webhook took it cannot be looked at: {trouble}"),
+                    );
+                }
                 return ended(0, format!("{arrived}, and Twilio's debugger has nothing against the webhook"));
             }
             tokio::time::sleep(PAUSE).await;
@@ -372,6 +394,7 @@ mod tests {
                 timeout: Duration::from_secs(60),
                 clock: Arc::new(Paused(tokio::time::Instant::now(), SystemClock.now())),
                 tell: &tell,
+                sending: AtomicBool::new(false),
             })
             .await
         }
@@ -397,7 +420,7 @@ mod tests {
             let bench = Bench::new();
             bench.simulator.put_fates(fates);
             let to = E164::parse(TO).unwrap();
-            let answer = bench.run(async |test| test.send(&to, "Hello", &|| true).await).await;
+            let answer = bench.run(async |test| test.send(&to, "Hello", async { true }).await).await;
             assert_eq!((answer.code, bench.sent()), (ExitCode::from(code), 1), "{}", answer.text);
             assert!(answer.text.contains(words), "{words}: {}", answer.text);
             let told = bench.told.lock().unwrap().join("\n");
@@ -405,18 +428,49 @@ mod tests {
         }
     }
 
+    /// A person who is told "not sent" sends again.
+    #[tokio::test(start_paused = true)]
+    async fn a_message_whose_answer_is_lost_may_have_been_sent_and_a_debugger_that_cannot_be_asked_proves_nothing() {
+        use crate::simulator::{Fault, FaultSpec};
+        let bench = Bench::new();
+        bench.simulator.put_faults(vec![FaultSpec::once("CreateMessage", Fault::Http500After)]);
+        let to = E164::parse(TO).unwrap();
+        let answer = bench.run(async |test| test.send(&to, "Hello", async { true }).await).await;
+        assert_eq!((answer.code, bench.sent()), (ExitCode::from(OPEN), 1));
+        assert!(answer.text.contains("may have been sent"), "{}", answer.text);
+
+        bench.simulator.put_faults(vec![FaultSpec::always("ListAlert", Fault::Http503)]);
+        let simulator = bench.simulator.clone();
+        let message = crate::simulator::InboundMessage {
+            from: TO.to_owned(),
+            to: E164::parse(FROM).unwrap(),
+            body: "x".to_owned(),
+        };
+        let answer = bench
+            .run(async |test| {
+                let arrives = async {
+                    tokio::time::sleep(Duration::from_secs(7)).await;
+                    simulator.deliver(message).await
+                };
+                tokio::join!(test.wait(""), arrives).0
+            })
+            .await
+            .unwrap();
+        assert_eq!(answer.code, ExitCode::from(OPEN), "{}", answer.text);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn nothing_is_sent_without_a_yes_and_a_refusal_is_explained() {
         let bench = Bench::new();
         let to = E164::parse(TO).unwrap();
-        let answer = bench.run(async |test| test.send(&to, "Hello", &|| false).await).await;
+        let answer = bench.run(async |test| test.send(&to, "Hello", async { false }).await).await;
         assert_eq!((answer.code, bench.sent()), (ExitCode::from(DECLINED), 0));
         let trial = crate::simulator::AccountPatch {
             kind: Some(crate::simulator::AccountType::Trial),
             ..crate::simulator::AccountPatch::default()
         };
         assert!(bench.simulator.patch_account(&bench.account, trial));
-        let answer = bench.run(async |test| test.send(&to, "Hello", &|| true).await).await;
+        let answer = bench.run(async |test| test.send(&to, "Hello", async { true }).await).await;
         assert_eq!((answer.code, bench.sent()), (ExitCode::from(1), 1), "and not again");
         assert!(answer.text.contains("verified numbers only") && answer.text.contains("21608"), "{}", answer.text);
     }

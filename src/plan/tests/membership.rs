@@ -370,8 +370,11 @@ fn a_number_under_another_sid_is_in_whatever_service_it_is_in() {
 
 #[test]
 fn a_release_does_not_wait_for_a_service_that_does_not_answer() {
-    for fault in [CallFault::ServerBefore, CallFault::LostBefore, CallFault::LostAfter, CallFault::RefusedOtherwise] {
+    use CallFault::{LostAfter, LostBefore, NotSent, RefusedOtherwise, ServerBefore, Throttled, Unauthorized};
+    for fault in [ServerBefore, LostBefore, LostAfter, RefusedOtherwise, NotSent, Throttled, Unauthorized] {
         let mut w = in_service();
+        // The purchase is settled.
+        live_on(&mut w, WINDOW * 2, |_| {});
         let number = w.holds("a").unwrap();
         w.may_release.insert(number.clone());
         w.edit("a", |o| {
@@ -384,7 +387,60 @@ fn a_release_does_not_wait_for_a_service_that_does_not_answer() {
         let since = w.now.boot;
         until(&mut w, |w| w.gone("a")).unwrap();
         assert_eq!(w.twilio.releases.len(), 1, "{fault:?}");
-        let most = WINDOW + Duration::from_secs(60);
-        assert!(w.now.boot.since(since) < most, "{fault:?}: {:?}", w.now.boot.since(since));
+        assert!(w.now.boot.since(since) < WINDOW / 2, "{fault:?}: {:?}", w.now.boot.since(since));
+        assert_eq!(calls(&w, "DeletePhoneNumber"), usize::from(fault != NotSent), "asked once");
     }
+}
+
+#[test]
+fn a_service_that_is_gone_has_no_number_in_it() {
+    let mut w = in_service();
+    w.reads_services = true;
+    w.twilio.services.clear();
+    w.twilio.members.clear();
+    until(&mut w, refused).unwrap();
+    assert_eq!(w.status("a").messaging_service.unwrap().joined_at, None);
+}
+
+#[test]
+fn what_was_said_of_an_earlier_spec_is_not_said_of_this_one() {
+    let mut w = World::new();
+    buy_into(&mut w, 1);
+    w.twilio.services.remove(&service(1));
+    until(&mut w, refused).unwrap();
+    move_to(&mut w, Some(2));
+    let at = step_of(&w, "join", |w| ready_in(w, Some(2)));
+    w.faults.insert(at, Fault::Call(CallFault::LostBefore));
+    live_on(&mut w, Duration::from_secs(600), |w| {
+        let current = w.status("a").observed_generation == w.object("a").metadata.generation;
+        assert!(!current || !message(w).contains(service(1).as_str()), "{}", message(w));
+    });
+    assert!(ready_in(&w, Some(2)));
+}
+
+#[test]
+fn to_suspend_it_makes_nothing_of_a_refusal() {
+    let mut w = World::new();
+    buy_into(&mut w, 1);
+    w.twilio.full = Some(service(1));
+    until(&mut w, refused).unwrap();
+    w.edit("a", |o| o.spec.suspend = true);
+    until(&mut w, |w| w.condition("a", "Paused").is_some()).unwrap();
+    live_on(&mut w, Duration::from_secs(7200), |w| assert!(refused(w) && !w.ready("a")));
+    w.twilio.full = None;
+    w.edit("a", |o| o.spec.suspend = false);
+    until(&mut w, |w| ready_in(w, Some(1))).unwrap();
+}
+
+#[test]
+fn trouble_with_the_service_alone_hides_no_number() {
+    let mut w = in_service();
+    w.reads_services = true;
+    w.twilio.members.clear();
+    let at = step_of(&w, "member", |w| ready_in(w, Some(1)) && !w.twilio.members.is_empty());
+    w.faults.insert(at, Fault::Call(CallFault::ServerBefore));
+    live_on(&mut w, Duration::from_secs(3600), |w| {
+        assert!(w.condition("a", "Observed").is_none_or(|(seen, _)| seen == "True"));
+    });
+    assert!(ready_in(&w, Some(1)));
 }

@@ -377,7 +377,6 @@ impl Pass {
                             let each = || vec![(NumberType::Local, Decimal::new(75, 4))];
                             Ok(MessagePrices::new(Currency::parse("USD").unwrap(), each(), each()))
                         });
-                        self.note(world, result.as_ref().map(|_| ()));
                         result.ok()
                     }
                 };
@@ -389,9 +388,8 @@ impl Pass {
                     return Ok(Turn::On);
                 }
                 let result = send(world, "ListRegulation", call, |world, _| Ok(world.twilio.papers.clone()));
-                self.note(world, result.as_ref().map(|_| ()));
                 let view = result.map_or_else(PapersView::Unread, PapersView::Read);
-                self.observed.learn_papers((country, kind, bundle), view);
+                self.observed.learn_papers((country, kind, bundle), view, world.now.boot);
             }
             Step::ReadService { service } => {
                 let read = self.told(world, "FetchService", call, |world| {
@@ -426,11 +424,13 @@ impl Pass {
             }
             Step::Leave { service, sid } => {
                 self.observed.learn_updating(world.now.boot);
-                let left = self.told(world, "DeletePhoneNumber", call, |world| world.twilio.leave(&service, &sid));
-                let failed = self.observed.trouble.take_if(|(trouble, _)| {
-                    self.desired.deleting && trouble.operation == "DeletePhoneNumber" && !trouble.is_not_processed()
-                });
-                if let Some(left) = left.or(failed.map(|(trouble, _)| Err(trouble))) {
+                let leave = |world: &mut World| world.twilio.leave(&service, &sid);
+                let left = if self.desired.deleting && self.closed(world).is_none() {
+                    Some(send(world, "DeletePhoneNumber", call, |world, _| leave(world)))
+                } else {
+                    self.told(world, "DeletePhoneNumber", call, leave)
+                };
+                if let Some(left) = left {
                     self.observed.learn_left(left);
                 }
             }

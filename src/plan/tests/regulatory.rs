@@ -1,6 +1,8 @@
 //! Papers that a country asks for: what is missing is told before anything is searched or bought.
 
-use super::lives::until;
+use std::time::Duration;
+
+use super::lives::{live_on, until};
 use super::twilio::CallFault;
 use super::world::{Fault, World, account, number};
 use crate::api::v1alpha1::{PurchasePolicy, RegulatoryRefs};
@@ -62,25 +64,77 @@ fn nothing_was_asked_for(w: &World) {
 
 #[test]
 fn a_missing_bundle_is_told_before_anything_is_searched_and_those_that_would_do_are_named() {
-    for (policy, exact) in [
-        (PurchasePolicy::Automatic, false),
-        (PurchasePolicy::Manual, false),
-        (PurchasePolicy::Automatic, true),
-        (PurchasePolicy::Manual, true),
-    ] {
-        let mut w = World::new();
-        w.twilio.papers = Papers { approved: vec![bundle("twilio-approved")], ..papers(None) };
-        w.apply("a", in_france());
-        w.edit("a", |o| {
-            o.spec.purchase_policy = policy;
-            o.spec.phone_number = exact.then(|| "+33123456789".to_owned());
-        });
-        until(&mut w, stalled).unwrap();
-        nothing_was_asked_for(&w);
-        for words in ["spec.regulatory.bundleSID", "France: Local - Business", bundle_sid().as_str(), "(Clinique)"] {
-            assert!(message(&w).contains(words), "{words}: {}", message(&w));
-        }
+    let mut w = World::new();
+    w.twilio.papers = Papers { approved: vec![bundle("twilio-approved")], ..papers(None) };
+    w.apply("a", in_france());
+    until(&mut w, stalled).unwrap();
+    nothing_was_asked_for(&w);
+    for words in ["spec.regulatory.bundleSID", "France: Local - Business", bundle_sid().as_str(), "(Clinique)"] {
+        assert!(message(&w).contains(words), "{words}: {}", message(&w));
     }
+}
+
+#[test]
+fn a_reading_that_failed_is_not_made_again_at_once() {
+    let mut w = World::new();
+    w.twilio.papers = papers(None);
+    w.twilio.stock.clear();
+    w.apply("a", in_france());
+    let readings = |w: &World| w.log.iter().filter(|line| line.contains(" papers")).count();
+    let mut probe = w.clone();
+    until(&mut probe, stalled).unwrap();
+    let line = probe.log.iter().find(|line| line.ends_with(" papers")).unwrap();
+    let at = line.split('#').nth(1).and_then(|rest| rest.split(' ').next()).unwrap().parse().unwrap();
+    w.faults.insert(at, Fault::Call(CallFault::Unauthorized));
+    live_on(&mut w, Duration::from_secs(14 * 60), |w| assert!(!stalled(w)));
+    assert_eq!((readings(&w), w.reason("a").as_str()), (1, "NoNumbersAvailable"), "and the account's gate is open");
+    live_on(&mut w, Duration::from_secs(20 * 60), |_| {});
+    assert!(readings(&w) > 1 && stalled(&w), "it is read again later");
+}
+
+#[test]
+fn a_person_who_is_to_choose_sees_the_numbers_and_what_is_missing() {
+    let mut w = World::new();
+    w.twilio.papers = papers(None);
+    w.apply("a", in_france());
+    w.edit("a", |o| o.spec.purchase_policy = PurchasePolicy::Manual);
+    until(&mut w, |w| w.reason("a") == "AwaitingApproval").unwrap();
+    assert!(!w.status("a").candidates.is_empty());
+    assert!(message(&w).contains("Before that: Twilio asks for a regulatory bundle"), "{}", message(&w));
+}
+
+/// What is not certain is Twilio's to say.
+#[test]
+fn where_one_sort_of_customer_is_asked_for_nothing_or_other_papers_are_named_twilio_decides() {
+    let free = Regulation { asks: false, ..regulation(2) };
+    let some = Papers { regulations: vec![regulation(1), free], ..Papers::default() };
+    let address = |w: &mut World| {
+        w.edit("a", |o| {
+            let address_sid = Some(format!("AD{:032x}", 1));
+            o.spec.regulatory = Some(RegulatoryRefs { address_sid, ..RegulatoryRefs::default() });
+        });
+    };
+    for (papers, edit) in [(some, None), (papers(None), Some(address as fn(&mut World)))] {
+        let mut w = World::new();
+        w.twilio.papers = papers;
+        w.apply("a", in_france());
+        if let Some(edit) = edit {
+            edit(&mut w);
+        }
+        until(&mut w, |w| w.ready("a")).unwrap();
+        assert_eq!(w.twilio.sales.len(), 1);
+    }
+}
+
+#[test]
+fn an_exact_number_is_judged_by_its_own_country_and_not_by_the_search_beside_it() {
+    let mut w = World::new();
+    w.twilio.papers = papers(None);
+    let mut spec = in_france();
+    spec["phoneNumber"] = number(2).as_str().into();
+    w.apply("a", spec);
+    until(&mut w, |w| w.ready("a")).unwrap();
+    assert_eq!((calls(&w, "ListRegulation"), w.twilio.sales.len()), (0, 1));
 }
 
 #[test]
@@ -95,7 +149,7 @@ fn a_bundle_that_is_named_has_to_be_there_approved_current_and_of_the_right_regu
         (Some(bundle("twilio-rejected")), Some("Twilio says twilio-rejected")),
         (Some(bundle("")), Some("is not approved")),
         (Some(expired), Some("has expired")),
-        (Some(other), Some("another regulation")),
+        (Some(other), None),
         (Some(unnamed), None),
         (Some(bundle("twilio-approved")), None),
         (Some(bundle("provisionally-approved")), None),
