@@ -35,7 +35,7 @@ pub struct Bundle {
 /// What is known of the papers for one country and kind of number.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Papers {
-    /// The regulations that ask for something; none: nothing is asked for.
+    /// All regulations there are, also those that ask for nothing; none: nothing is asked for.
     pub regulations: Vec<Regulation>,
     /// The bundle that was asked for; `None`: there is none such, or none was asked for.
     pub bundle: Option<Bundle>,

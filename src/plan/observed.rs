@@ -661,7 +661,7 @@ impl Observed {
         self.messaging.member = Some(member);
     }
 
-    /// Folds in that an update that was about to be sent was not, or was not processed.
+    /// Folds in that an update that was about to be sent is settled: not sent, not processed, or answered.
     pub fn learn_unsent(&mut self) {
         self.memory.update_sent = self.update_before;
     }
@@ -695,7 +695,7 @@ impl Observed {
     pub fn learn_update(&mut self, number: IncomingNumber, fields: &[(Field, String)], drift: bool, now: Moment) {
         self.accepted = true;
         self.updated = true;
-        self.memory.update_sent = self.update_before;
+        self.learn_unsent();
         self.number = Some(number);
         if drift {
             self.memory.repairs.extend(fields.iter().map(|(field, _)| (*field, now)));

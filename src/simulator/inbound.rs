@@ -156,7 +156,7 @@ impl Simulator {
     }
 
     /// What the debugger notes of a webhook that did not take a message.
-    fn alert(&self, to: &crate::domain::E164, problem: &Delivery, hook: &Hook) {
+    fn alert(&self, to: &E164, problem: &Delivery, hook: &Hook) {
         self.change(|world, now| {
             let Some(account) = world.holder(to).map(|number| number.account.clone()) else { return };
             // Whether there was an answer at all.

@@ -24,10 +24,11 @@ impl Client {
         kind: NumberType,
         bundle: Option<&BundleSid>,
     ) -> Result<Papers, Trouble> {
-        let mut regulations = self.regulations(credentials, country, kind).await?;
-        regulations.retain(|regulation| regulation.asks);
+        let regulations = self.regulations(credentials, country, kind).await?;
         match bundle {
-            _ if regulations.is_empty() => Ok(Papers::default()),
+            _ if !regulations.iter().any(|regulation| regulation.asks) => {
+                Ok(Papers { regulations, ..Papers::default() })
+            }
             Some(sid) => Ok(Papers { regulations, bundle: self.bundle(credentials, sid).await?, approved: Vec::new() }),
             None => {
                 let approved = self.approved_bundles(credentials, country, kind).await.unwrap_or_default();

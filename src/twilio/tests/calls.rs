@@ -613,8 +613,8 @@ async fn papers_are_read_for_a_country_and_kind() {
     let pages = || [answer(200, first.to_string()), answer(200, second.to_string())];
     let script = Script::of(pages().into_iter().chain([answer(200, bundle.to_string())]));
     let papers = script.client().papers(&canary_token(), &france, NumberType::TollFree, Some(&sid)).await.unwrap();
-    let names: Vec<_> = papers.regulations.iter().map(|rule| rule.name.as_str()).collect();
-    assert_eq!(names, ["rule 2", "rule 3"], "what asks for nothing is left out");
+    let rules: Vec<_> = papers.regulations.iter().map(|rule| (rule.name.as_str(), rule.asks)).collect();
+    assert_eq!(rules, [("rule 1", false), ("rule 2", true), ("rule 3", true)], "one that asks for nothing counts");
     let found = papers.bundle.unwrap();
     assert_eq!((found.status.as_str(), found.regulation.as_str()), ("draft", &*format!("RN{:032x}", 2)));
     assert!(found.valid_until.is_some());
@@ -633,11 +633,14 @@ async fn papers_are_read_for_a_country_and_kind() {
     assert!(script.asked()[2].uri().to_string().contains("Status=twilio-approved"));
     let script = Script::of(pages().into_iter().chain([answer(500, "")]));
     let papers = script.client().papers(&canary_token(), &france, NumberType::Local, None).await.unwrap();
-    assert!(papers.approved.is_empty() && papers.regulations.len() == 2);
+    assert!(papers.approved.is_empty() && papers.regulations.len() == 3);
     // Nothing is asked for: nothing more is looked at.
-    let script = Script::of([answer(200, json!({"results": [], "meta": {}}).to_string())]);
-    let papers = script.client().papers(&canary_token(), &france, NumberType::Local, Some(&sid)).await.unwrap();
-    assert!(papers.regulations.is_empty() && script.asked().len() == 1);
+    let idle = rule(1, json!({"end_user": [], "supporting_document": []}));
+    for results in [json!([]), json!([idle])] {
+        let script = Script::of([answer(200, json!({"results": results, "meta": {}}).to_string())]);
+        let papers = script.client().papers(&canary_token(), &france, NumberType::Local, Some(&sid)).await.unwrap();
+        assert!(papers.regulations.iter().all(|rule| !rule.asks) && script.asked().len() == 1);
+    }
     for body in [json!({}), json!({"results": [{}]})] {
         let script = Script::of([answer(200, body.to_string())]);
         assert!(script.client().papers(&canary_token(), &france, NumberType::Local, None).await.is_err(), "{body}");
