@@ -16,9 +16,9 @@ use super::{
     setback, telling,
 };
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
-/// So many repairs of one field within a day mean that somebody else keeps writing it.
-const REPAIRS: usize = 3;
+pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
+/// So many repairs of one thing within a day mean that somebody else keeps writing it.
+pub(super) const REPAIRS: usize = 3;
 /// So many looks in a row without a trace mean that the number is gone.
 pub const LOST_SIGHTINGS: u32 = 3;
 

@@ -9,20 +9,15 @@
 //!
 //! Nothing here buys or gives up anything: the number is in service before its membership is looked after.
 
-use std::time::Duration;
-
 use k8s_openapi::jiff::Timestamp;
 
 use crate::domain::{
     HttpMethod, IncomingNumber, MessagingService, MessagingServiceSid, Moment, Now, PhoneNumberSid, Trouble,
 };
 
+use super::keep::{DAY, REPAIRS};
 use super::reach::Known;
 use super::{Desired, Held, Kind, Note, Observed, Plan, Situation, Step, Wish, setback, telling};
-
-/// So often within a day a number that somebody takes out of the service is put back.
-const REPAIRS: usize = 3;
-const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// A Messaging Service that this resource put its number into, or is about to.
 #[derive(Debug, Clone, PartialEq, Eq)]

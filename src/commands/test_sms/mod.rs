@@ -344,7 +344,7 @@ mod tests {
     use super::*;
     use crate::clock::{Clock, SystemClock};
     use crate::domain::{AccountSid, Now};
-    use crate::simulator::{AccountSpec, Fate, Recorder, Settings, Simulator};
+    use crate::simulator::{AccountSpec, Fate, InboundMessage, Recorder, Settings, Simulator};
     use crate::twilio::{Auth, Endpoints, TransportError};
 
     const FROM: &str = "+14185550100";
@@ -399,9 +399,29 @@ mod tests {
             .await
         }
 
+        /// Waits while a text comes in from outside to this number.
+        async fn arrives(&self, number: &str, body: &str) -> Answer {
+            let number = E164::parse(number).unwrap();
+            let message = text(&number, body);
+            self.run(async |test| {
+                let test = Test { number, ..test };
+                let arrives = async {
+                    tokio::time::sleep(Duration::from_secs(7)).await;
+                    self.simulator.deliver(message).await
+                };
+                tokio::join!(test.wait(""), arrives).0
+            })
+            .await
+            .unwrap()
+        }
+
         fn sent(&self) -> usize {
             self.simulator.calls().iter().filter(|call| call.operation == "CreateMessage").count()
         }
+    }
+
+    fn text(to: &E164, body: &str) -> InboundMessage {
+        InboundMessage { from: TO.to_owned(), to: to.clone(), body: body.to_owned() }
     }
 
     fn fate(status: &str, error_code: Option<u32>) -> Vec<Fate> {
@@ -440,22 +460,7 @@ mod tests {
         assert!(answer.text.contains("may have been sent"), "{}", answer.text);
 
         bench.simulator.put_faults(vec![FaultSpec::always("ListAlert", Fault::Http503)]);
-        let simulator = bench.simulator.clone();
-        let message = crate::simulator::InboundMessage {
-            from: TO.to_owned(),
-            to: E164::parse(FROM).unwrap(),
-            body: "x".to_owned(),
-        };
-        let answer = bench
-            .run(async |test| {
-                let arrives = async {
-                    tokio::time::sleep(Duration::from_secs(7)).await;
-                    simulator.deliver(message).await
-                };
-                tokio::join!(test.wait(""), arrives).0
-            })
-            .await
-            .unwrap();
+        let answer = bench.arrives(FROM, "x").await;
         assert_eq!(answer.code, ExitCode::from(OPEN), "{}", answer.text);
     }
 
@@ -478,28 +483,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_message_that_comes_in_is_found_and_what_the_webhook_made_of_it() {
         let bench = Bench::new();
-        let text = |body: &str| crate::simulator::InboundMessage {
-            from: TO.to_owned(),
-            to: E164::parse(FROM).unwrap(),
-            body: body.to_owned(),
-        };
         // One of before does not count.
-        bench.simulator.deliver(text("early")).await;
+        bench.simulator.deliver(text(&E164::parse(FROM).unwrap(), "early")).await;
         let answer = bench.run(async |test| test.wait("InboundSms is False (NotWired): x").await).await.unwrap();
         assert_eq!(answer.code, ExitCode::from(OPEN));
         assert!(answer.text.contains("nothing came") && answer.text.contains("NotWired"), "{}", answer.text);
 
-        let simulator = bench.simulator.clone();
-        let answer = bench
-            .run(async |test| {
-                let arrives = async {
-                    tokio::time::sleep(Duration::from_secs(7)).await;
-                    simulator.deliver(text("canary")).await
-                };
-                tokio::join!(test.wait(""), arrives).0
-            })
-            .await
-            .unwrap();
+        let answer = bench.arrives(FROM, "canary").await;
         assert_eq!(answer.code, ExitCode::from(1));
         for words in ["from …0199 arrived at Twilio", "does not take connections", "(Twilio 11205)"] {
             assert!(answer.text.contains(words), "{words}: {}", answer.text);
@@ -519,21 +509,7 @@ mod tests {
         let mut spec = AccountSpec::new(bench.account.clone(), "0badc0de0badc0de0badc0de0badc0de");
         spec.numbers = serde_json::from_value(taken).unwrap();
         bench.simulator.add_accounts(vec![spec]).unwrap();
-        let number = E164::parse("+14185550101").unwrap();
-        let simulator = bench.simulator.clone();
-        let message =
-            crate::simulator::InboundMessage { from: TO.to_owned(), to: number.clone(), body: "x".to_owned() };
-        let answer = bench
-            .run(async |test| {
-                let test = Test { number, ..test };
-                let arrives = async {
-                    tokio::time::sleep(Duration::from_secs(7)).await;
-                    simulator.deliver(message).await
-                };
-                tokio::join!(test.wait(""), arrives).0
-            })
-            .await
-            .unwrap();
+        let answer = bench.arrives("+14185550101", "x").await;
         assert_eq!(answer.code, ExitCode::SUCCESS);
         assert!(answer.text.contains("has nothing against the webhook"), "{}", answer.text);
     }
